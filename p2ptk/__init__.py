@@ -1,0 +1,66 @@
+"""p2ptk: the toolkit for paired image-to-image translation."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public names and where they live. They load when first used, so that `import p2ptk` stays light.
+_HOMES = {
+    "Component": "components",
+    "Judgement": "contracts",
+    "Pair": "contracts",
+    "RunConfig": "config",
+    "Side": "contracts",
+    "Spec": "specs",
+    "Translation": "contracts",
+    "Translator": "translate",
+    "create": "components",
+    "describe": "components",
+    "fit": "run",
+    "hookimpl": "hooks",
+    "list_components": "components",
+    "load_generator": "weights",
+    "register": "components",
+}
+
+__all__ = [
+    "Component",
+    "Judgement",
+    "Pair",
+    "RunConfig",
+    "Side",
+    "Spec",
+    "Translation",
+    "Translator",
+    "__version__",
+    "create",
+    "describe",
+    "fit",
+    "hookimpl",
+    "list_components",
+    "load_generator",
+    "register",
+]
+
+if TYPE_CHECKING:
+    from p2ptk.components import Component, create, describe, list_components, register
+    from p2ptk.config import RunConfig
+    from p2ptk.contracts import Judgement, Pair, Side, Translation
+    from p2ptk.hooks import hookimpl
+    from p2ptk.run import fit
+    from p2ptk.specs import Spec
+    from p2ptk.translate import Translator
+    from p2ptk.weights import load_generator
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'p2ptk' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"p2ptk.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
