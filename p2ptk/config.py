@@ -101,7 +101,7 @@ class Output(Section):
     sample_every: Count = flag(0, "--sample-every", "steps between sample sheets; 0 chooses")
     checkpoint_every: Count = flag(0, "--checkpoint-every", "steps between checkpoints; 0 chooses")
     keep: Positive = key(2, "checkpoints kept")
-    samples: Count = key(6, "validation pairs on a sample sheet")
+    samples: Positive = key(6, "validation pairs on a sample sheet")
 
 
 class Inference(Section):
@@ -121,6 +121,9 @@ class RunConfig(Section):
     data: Spec = key(Spec("demo"), "the pairs")
     direction: Literal["AtoB", "BtoA"] = flag("AtoB", "--direction", "which side is the source")
     size: Size = flag((256, 256), "--size", "training size: 256, or HEIGHTxWIDTH")
+    val_size: Size | None = flag(
+        None, "--val-size", "size of validation pictures, where it is not the training size"
+    )
     generator: Spec = key(Spec("unet"), "the network that translates")
     discriminator: Spec | None = key(Spec("patchgan"), "the network that judges; none trains alone")
     losses: dict[str, Spec] = key({}, "terms of the objective, by key")
@@ -205,7 +208,7 @@ def _sentence(error: ValidationError) -> str:
 def _plain(value: Any) -> Any:
     """Values as TOML holds them. None is written only where leaving it out would mean another."""
     if isinstance(value, BaseModel):
-        table = {}
+        table: dict[str, Any] = {}
         for name, info in type(value).model_fields.items():
             item = getattr(value, name)
             if name in PARTS:

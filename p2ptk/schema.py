@@ -91,8 +91,7 @@ def parameters(target: Callable[..., Any], supplied: tuple[str, ...] = ()) -> tu
 @lru_cache(maxsize=512)
 def _adapter(fields: tuple[Parameter, ...]) -> TypeAdapter[Any]:
     shape = {
-        p.name: Required[p.annotation] if p.required else NotRequired[p.annotation]  # type: ignore[name-defined]
-        for p in fields
+        p.name: Required[p.annotation] if p.required else NotRequired[p.annotation] for p in fields
     }
     schema = TypedDict("Parameters", shape)  # type: ignore[misc]
     schema.__pydantic_config__ = ConfigDict(strict=True, extra="forbid")  # type: ignore[attr-defined]

@@ -66,7 +66,7 @@ def test_a_hook_written_as_a_generator_that_raises_half_way() -> None:
     ("content", "reason"),
     [
         ({"p2ptk_generator": generators("x")}, "did you mean 'p2ptk_generators'?"),
-        ({"p2ptk_generators": lambda: []}, "lacks the @hookimpl decorator"),
+        ({"p2ptk_generators": list}, "lacks the @hookimpl decorator"),
         ({"p2ptk_generators": generators("x", "x")}, "provides the generator 'x' twice"),
         ({"P2PTK_API": 2, "p2ptk_generators": generators("x")}, "plugin API 2"),
     ],
@@ -89,11 +89,11 @@ def test_something_else_than_a_component() -> None:
 def test_strict_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P2PTK_STRICT_PLUGINS", "1")
     with pytest.raises(P2ptkError, match="hookimpl"):
-        load(module(p2ptk_generators=lambda: []))
+        load(module(p2ptk_generators=list))
 
 
 def test_one_failure_leaves_the_others() -> None:
-    made, _ = load(module(p2ptk_generators=lambda: []))
+    made, _ = load(module(p2ptk_generators=list))
     made.add("other", "1", lambda: [module(p2ptk_generators=generators("y"))])
     assert [p.name for p in made.of_kind("generator")] == ["y"]
 

@@ -1,0 +1,5 @@
+"""`python -m p2ptk` is the command line."""
+
+from p2ptk.cli import main
+
+main()

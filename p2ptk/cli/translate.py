@@ -1,0 +1,130 @@
+"""`p2ptk translate`: images, folders, or the sources of a paired set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from p2ptk.cli.options import ComponentSpec
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  p2ptk translate runs/facades labels/*.png -o photos/
+  p2ptk translate generator.safetensors map.png -o satellite.png
+  p2ptk translate runs/facades -d facades/ --split val --compare -o out/
+"""
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-d", "--data", type=ComponentSpec("dataset"), help="Translate a paired set instead.")
+@click.option("--split", default="val", show_default=True, help="Which split of -d.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option("--compare", is_flag=True, help="Also write source | output (| target) sheets.")
+@click.option("--as-is", is_flag=True, help="Translate pictures that look like a pair, too.")
+@click.option("--size", metavar="N", help="Scale pictures first: N, or HEIGHTxWIDTH.")
+@click.option("--tile", type=click.IntRange(min=16), default=1024, show_default=True,
+              help="Cut larger pictures in tiles of this size.")  # fmt: skip
+@click.option("--overlap", type=click.IntRange(min=0), help="Pixels that tiles share.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=4, show_default=True,
+              help="Pictures or tiles that run together.")  # fmt: skip
+@click.option("--norm", type=click.Choice(["running", "image"]), help="Override the model's rule.")
+@click.option("--noise/--no-noise", default=None, help="Dropout on or off: override the rule.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Of the noise.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto",
+              show_default=True, help="Of the network's numbers.")  # fmt: skip
+@click.option("--skip-bad", is_flag=True, help="With -d: leave out pairs that can't be read.")
+@click.option("--plugin", "files", metavar="FILE.py", multiple=True, help="Load a local plugin.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def translate(
+    model: Path,
+    inputs: Sequence[Path],
+    data: str | None,
+    split: str,
+    output: Path,
+    compare: bool,
+    as_is: bool,
+    size: str | None,
+    tile: int,
+    overlap: int | None,
+    batch_size: int,
+    norm: Any,
+    noise: bool | None,
+    seed: int,
+    device: str,
+    precision: Any,
+    skip_bad: bool,
+    files: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Translate INPUTs (images or folders) with MODEL (a run folder or one .safetensors).
+
+    Any size will do: pictures are padded, and cut in overlapping tiles when they are large.
+    """
+    from p2ptk.cli.live import progress_bar
+    from p2ptk.errors import UserError
+    from p2ptk.plugins import configure
+    from p2ptk.translate import Translator
+    from p2ptk.translate_files import translate_files, translate_pairs
+
+    if files:
+        configure(files=files)
+    if bool(inputs) == bool(data):
+        raise UserError("give images or folders to translate, or a paired set with -d.")
+    translator = Translator.load(
+        model,
+        device,
+        precision,
+        norm=norm,
+        dropout=noise,
+        tile=tile,
+        overlap=overlap,
+        batch_size=batch_size,
+        seed=seed,
+        size=_size(size),
+    )
+    with progress_bar("translate", quiet=as_json) as tell:
+        if data:
+            from p2ptk.cli.options import open_data
+            from p2ptk.data import need_split
+
+            dataset = open_data(data, skip_bad)
+            pairs = need_split(dataset, split)
+            sides = (dataset.a, dataset.b)
+            done = translate_pairs(
+                translator, pairs, sides, output, compare=compare, on_progress=tell
+            )
+        else:
+            done = translate_files(
+                translator, inputs, output, compare=compare, as_is=as_is, on_progress=tell
+            )
+    if as_json:
+        written = [str(path) for path in done.written]
+        click.echo(json.dumps({"written": written, "failed": done.failed, "notes": done.notes}))
+        return done.exit_code
+    for note in done.notes:
+        click.echo(note, err=True)
+    for name, reason in done.failed.items():
+        click.echo(f"left out: {name}: {reason}", err=True)
+    rate = len(done.written) / done.seconds if done.seconds else 0.0
+    click.echo(f"{len(done.written)} written to {output} ({rate:.1f} images/s)")
+    return done.exit_code
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    from p2ptk.errors import UserError
+
+    if text is None:
+        return None
+    sides = text.split("x")
+    if not all(side.isdigit() and int(side) > 0 for side in sides) or len(sides) > 2:
+        raise UserError(f"--size takes N or HEIGHTxWIDTH, not {text!r}.")
+    return int(sides[0]), int(sides[-1])

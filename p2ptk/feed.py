@@ -1,0 +1,238 @@
+"""From pairs on disk to batches on the device: float32, N C H W, in [-1, 1].
+
+A batch is a function of the seed and the step. Two feeds give the same pixels: one keeps the whole
+set decoded on the device, the other decodes in worker processes as it goes. Both resize and augment
+on the device, in batch, by the same functions. The swap by direction happens here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from p2ptk.augment import Chain, KeyedAugmentation, Size
+from p2ptk.batch import (
+    Batch,
+    Direction,
+    Fitted,
+    fit_decoded,
+    fixed_batch,
+    source_and_target,
+)
+from p2ptk.contracts import Pair, Side, Split
+from p2ptk.decode import Batches, Progress, Stream, check_alike, decode_all, default_workers
+from p2ptk.errors import UserError
+from p2ptk.memory import free_memory
+from p2ptk.order import Order
+from p2ptk.pixels import to_device
+from p2ptk.store import Store, fit_images
+
+__all__ = ["Batch", "Feed", "Plan", "ResidentFeed", "StreamedFeed", "fixed_batch", "make_feed"]
+
+SHARE = 0.25  # of a device's free memory that the pairs may take
+MOST_WORKERS = 8  # processes that decode, where the config leaves it open
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which pairs a step has, and how they come.
+
+    size: (height, width) of the batches. batch_size: over all ranks. Sample i of step s is number
+    s * batch_size + i; rank r of `world` has the r-th of as many equal shares.
+    """
+
+    split: Split
+    a: Side
+    b: Side
+    direction: Direction
+    size: Size
+    batch_size: int
+    seed: int
+    device: torch.device
+    augmentations: Sequence[KeyedAugmentation] = ()
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if not len(self.split):
+            raise UserError("there are no pairs to train on.")
+        if self.batch_size % self.world:
+            raise UserError(
+                f"a batch of {self.batch_size} can't be shared equally by {self.world} processes."
+            )
+
+    def numbers(self, step: int) -> tuple[int, ...]:
+        """The numbers of this rank's samples of a step."""
+        share = self.batch_size // self.world
+        first = step * self.batch_size + self.rank * share
+        return tuple(range(first, first + share))
+
+
+class Feed(ABC):
+    """Batches by step. `waited`: seconds that the caller has spent in `batch` so far."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.order = Order(plan.seed, len(plan.split))
+        self.chain = Chain(plan.augmentations, plan.seed, plan.size)
+        self.waited = 0.0
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0: the same whatever was asked for before."""
+        started = time.perf_counter()
+        plan, numbers = self.plan, self.plan.numbers(step)
+        fitted = self._fitted(step)
+        source, target = source_and_target(fitted, plan.a, plan.b, plan.direction)
+        source, target, extra = self.chain(source, target, fitted.extra, numbers)
+        self.waited += time.perf_counter() - started
+        return Batch(source, target, extra, fitted.names, numbers)
+
+    def indices(self, step: int) -> tuple[int, ...]:
+        """Which pairs of the split this rank has in a step."""
+        return tuple(self.order(number) for number in self.plan.numbers(step))
+
+    @abstractmethod
+    def _fitted(self, step: int) -> Fitted:
+        """The pairs of a step on the device, at the chain's `load_size`."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """How the pairs are held, in words for the user."""
+
+    def close(self) -> None:  # noqa: B027  only some feeds start anything
+        """End the processes that the feed started."""
+
+
+class ResidentFeed(Feed):
+    """Holds all pairs decoded on the device; resized already, where that takes no more than `room`.
+
+    workers: threads that decode. progress: called as progress(done, of). room: bytes.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        workers: int | None = None,
+        progress: Progress | None = None,
+        room: int = 0,
+    ) -> None:
+        super().__init__(plan)
+        pairs = decode_all(plan.split, range(len(plan.split)), workers, progress)
+        check_alike(pairs)
+        self.names = tuple(pair.name for pair in pairs)
+        keys = tuple(pairs[0].extra)
+        columns = [[p.source for p in pairs], [p.target for p in pairs]]
+        columns += [[p.extra[key] for p in pairs] for key in keys]
+        pairs.clear()
+        # In this order: A, B, extras.
+        self.stores = [Store.pack(column).to(plan.device) for column in columns]
+        self.sides = [plan.a, plan.b, *(None for _ in keys)]
+        self.keys = keys
+
+        load = self.chain.load_size
+        stores = list(zip(self.stores, self.sides, strict=True))
+        self.resized = sum(store.fitted_bytes(side, load) for store, side in stores) <= room
+        if self.resized:
+            self.stores = [store.fitted(side, load) for store, side in stores]
+
+    def _fitted(self, step: int) -> Fitted:
+        indices, load = self.indices(step), self.chain.load_size
+        on_device = to_device(torch.tensor(indices), self.plan.device)
+        taken = [store.take(indices, on_device) for store in self.stores]
+        a, b, *extra = (
+            x if self.resized and isinstance(x, Tensor) else fit_images(x, side, load)
+            for x, side in zip(taken, self.sides, strict=True)
+        )
+        names = tuple(self.names[i] for i in indices)
+        return Fitted(a, b, dict(zip(self.keys, extra, strict=True)), names)
+
+    def describe(self) -> str:
+        mib = sum(store.nbytes for store in self.stores) / 2**20
+        return f"{len(self.names)} pairs, decoded, {mib:.0f} MiB on {self.plan.device.type}"
+
+
+class StreamedFeed(Feed):
+    """Decodes ahead of use in worker processes; batches come over pinned memory on CUDA.
+
+    workers: processes; 0 decodes in this one, when asked.
+    A step other than the next one, as after a resume, starts the processes anew at that step.
+    """
+
+    def __init__(self, plan: Plan, *, workers: int | None = None) -> None:
+        super().__init__(plan)
+        self.workers = default_workers(workers, MOST_WORKERS)
+        self._coming: Stream | None = None
+        self._next = -1
+
+    def _fitted(self, step: int) -> Fitted:
+        plan = self.plan
+        if self._coming is None or step != self._next:
+            self.close()
+            pin = plan.device.type == "cuda"
+            self._coming = Stream(plan.split, lambda: self._from(step), self.workers, pin)
+        self._next = step + 1
+        return fit_decoded(next(self._coming), plan.a, plan.b, self.chain.load_size, plan.device)
+
+    def _from(self, step: int) -> Batches:
+        while True:
+            yield self.indices(step)
+            step += 1
+
+    def describe(self) -> str:
+        return f"{len(self.plan.split)} pairs, decoded by {self.workers} workers as they come"
+
+    def close(self) -> None:
+        if self._coming is not None:
+            self._coming.close()
+        self._coming = None
+
+
+def make_feed(
+    split: Split,
+    a: Side,
+    b: Side,
+    *,
+    direction: Direction,
+    size: Size,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    augmentations: Sequence[KeyedAugmentation] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+    rank: int = 0,
+    world: int = 1,
+    share: float = SHARE,
+    kind: Literal["auto", "resident", "streamed"] = "auto",
+) -> Feed:
+    """A feed that holds the pairs on the device where they take no more than `share` of what is
+    free there, and else streams them. augmentations: of the stages `derive` and `data`; others are
+    left out. workers: threads or processes; None chooses.
+    """
+    plan = Plan(split, a, b, direction, size, batch_size, seed, device, augmentations, rank, world)
+    # Processes of one machine share its main memory.
+    room = int(free_memory(device) * share / (1 if device.type == "cuda" else world))
+    if kind == "streamed" or (kind == "auto" and decoded_bytes(split) > room):
+        return StreamedFeed(plan, workers=workers)
+    return ResidentFeed(plan, workers=workers, progress=progress, room=room)
+
+
+def decoded_bytes(split: Split) -> int:
+    """What all pairs take once decoded, judged by the first and, where told, by their sizes."""
+
+    def bytes_of(pair: Pair) -> int:
+        return sum(x.nbytes for x in (pair.source, pair.target, *pair.extra.values()))
+
+    first: Pair = split[0]
+    sizes = getattr(split, "sizes", None)
+    if sizes is None:
+        return bytes_of(first) * len(split)
+    pixels = first.source.shape[-2] * first.source.shape[-1]
+    return bytes_of(first) * sum(height * width for height, width in sizes()) // pixels

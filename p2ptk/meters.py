@@ -1,0 +1,77 @@
+"""What a run measures: losses gathered on the device and read now and then, and time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class Sums:
+    """Running means of a step's scalars."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        for name, value in scalars.items():
+            value = value.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Means since the last call, in one copy from the device; starts anew.
+
+        A lazy term counts only the steps on which it was due.
+        """
+        if not self._sums:
+            return {}
+        values = torch.stack(list(self._sums.values())).tolist()
+        found = {k: v / self._counts[k] for k, v in zip(self._sums, values, strict=True)}
+        self._sums, self._counts = {}, {}
+        return found
+
+
+class NonFinite:
+    """The first step whose loss was not finite, kept on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._first = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def note(self, finite: Tensor, step: int) -> None:
+        bad = ~finite & (self._first < 0)
+        self._first = torch.where(bad, torch.full_like(self._first, step), self._first)
+
+    def first(self) -> int | None:
+        """That step, or None. Waits for the device."""
+        step = int(self._first)
+        return None if step < 0 else step
+
+
+class Stopwatch:
+    """Seconds of a session, and those of them that went into training itself."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._aside = 0.0
+
+    @property
+    def passed(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def training(self) -> float:
+        return max(self.passed - self._aside, 1e-9)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Pictures, checkpoints: time that says nothing about the speed of training."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._aside += time.monotonic() - began

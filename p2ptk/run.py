@@ -1,0 +1,232 @@
+"""Runs from beginning to end: start, resume, try out. The command line and Python call these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from p2ptk.build import Parts, build_parts, resolve_config
+from p2ptk.checkpoint import newest_checkpoint
+from p2ptk.config import RunConfig
+from p2ptk.data import build_data
+from p2ptk.device import choose_device, describe_device, prepare
+from p2ptk.errors import UserError
+from p2ptk.files import lock_folder, sha256, write_atomically
+from p2ptk.interrupts import Interrupts
+from p2ptk.layers import layers_of, merge, read_toml
+from p2ptk.manifest import first_lines, make_header, pairs_digest, record
+from p2ptk.observe import Lines, Observer
+from p2ptk.plugins import registry
+from p2ptk.report.page import write_report
+from p2ptk.runfolder import RunFolder, fresh_name
+from p2ptk.train import Outcome, Trainer
+from p2ptk.weights import find_model, load_matching, load_tensors
+
+
+def start(
+    config: RunConfig,
+    folder: RunFolder,
+    observer: Observer,
+    *,
+    stop_at: int | None = None,
+    max_seconds: float | None = None,
+    **objects: Any,
+) -> Outcome:
+    """Train from the first step into a new run folder.
+
+    objects: `dataset`, `generator`, `discriminator`, `losses` in place of their specs.
+    Raises UserError for bad input, before anything is written; Diverged as the trainer does.
+    """
+    if folder.holds_run:
+        folder.create()  # says why not
+    config = resolve_config(config)
+    device = choose_device(config.device)
+    prepare(device, config.deterministic)
+    with Interrupts(max_seconds) as interrupts, memory_explained(config, device):
+        data = build_data(config, objects.pop("dataset", None))
+        parts = build_parts(config, data, **objects)
+        parent = _begin_from(config.init, parts, observer) if config.init else None
+        config = config.model_copy(update={"record": record(config, data, device, parent)})
+        header = make_header(config, data, parts, parent)
+        folder.create()
+        with lock_folder(folder.path):
+            write_atomically(folder.config, config.toml().encode())
+            folder.write_environment(describe_device(device), config.providers)
+            _keep_local_plugins(folder)
+            for line in first_lines(config, data, parts, device):
+                observer.note(line)
+            trainer = Trainer(config, data, parts, folder, header, observer)
+            return _finish(trainer, interrupts, stop_at)
+
+
+def resume(
+    folder: RunFolder,
+    observer: Observer,
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    stop_at: int | None = None,
+    max_seconds: float | None = None,
+) -> Outcome:
+    """Go on from the newest whole checkpoint, exactly as if the run had never stopped.
+
+    epochs, steps: a new length of the whole run; it is then no longer the original one.
+    Raises UserError where there is nothing to go on with or the data is not the same any more.
+    """
+    folder.need_run()
+    with lock_folder(folder.path), Interrupts(max_seconds) as interrupts:
+        table = read_toml(folder.config)
+        if epochs or steps:
+            length = {"epochs": epochs} if epochs else {"steps": steps}
+            table = merge(table, {"train": length})
+            observer.note("the run has a new length: it is no longer the original one")
+        config = RunConfig.of(table)
+        device = choose_device(config.device)
+        prepare(device, config.deterministic)
+        before = config.providers
+        config = resolve_config(config)
+        _note_other_providers(config, before, observer)
+        data = build_data(config)
+        recorded, now = config.record.get("pairs_digest"), pairs_digest(data)
+        if recorded not in (None, now):
+            raise UserError(
+                f"the training pairs are not those that {folder.path} began with: put them back, "
+                f"or start anew from its weights with --init {folder.path}."
+            )
+        parts = build_parts(config, data)
+        header = make_header(config, data, parts, config.record.get("parent"))
+        checkpoint, notes = newest_checkpoint(folder.path)
+        for note in notes:
+            observer.note(note)
+        with memory_explained(config, device):
+            trainer = Trainer(config, data, parts, folder, header, observer)
+            if checkpoint is not None:
+                trainer.restore(checkpoint)
+                observer.note(f"resumed at step {trainer.step} of {trainer.total}")
+            else:
+                folder.cut_log(0)
+                observer.note("there is no whole checkpoint: the run starts from its first step")
+            if trainer.step > trainer.total:
+                raise UserError(
+                    f"{folder.path} is at step {trainer.step}, past the new length {trainer.total}."
+                )
+            if epochs or steps:
+                write_atomically(folder.config, config.toml().encode())
+            return _finish(trainer, interrupts, stop_at)
+
+
+def _finish(trainer: Trainer, interrupts: Interrupts, stop_at: int | None) -> Outcome:
+    try:
+        outcome = trainer.run(interrupts, stop_at)
+    finally:
+        trainer.observer.end()
+        trainer.feed.close()
+    write_report(trainer.folder)
+    return outcome
+
+
+def _begin_from(model: str, parts: Parts, observer: Observer) -> str:
+    """`--init`: load every tensor that fits and list the rest; gives the parent's name and sum.
+
+    From a run folder the discriminator comes too, out of its newest checkpoint.
+    """
+    path = find_model(model)
+    tensors = {"generator": load_tensors(path)}
+    checkpoint = newest_checkpoint(model)[0] if Path(model).is_dir() else None
+    if checkpoint is not None and "discriminator" in checkpoint.names:
+        tensors["discriminator"] = checkpoint.load("discriminator")
+    for name, module in (("generator", parts.generator), ("discriminator", parts.discriminator)):
+        if module is None or name not in tensors:
+            continue
+        loaded, rest = load_matching(module, tensors[name])
+        if not any(tensors[name][each].dim() for each in loaded):
+            raise UserError(f"no tensor of {model} fits this run's {name}; it began as another.")
+        observer.note(f"{name}: {len(loaded)} of {len(module.state_dict())} tensors from {model}")
+        for left, why in rest.items():
+            observer.note(f"  not taken: {left} ({why})")
+    return f"{path} sha256:{sha256(path)}"
+
+
+def _keep_local_plugins(folder: RunFolder) -> None:
+    """Copies of the one-off plugin files, for the record; they are never loaded from there."""
+    for status in registry().plugins:
+        if status.file is not None:
+            (folder.path / "plugins").mkdir(exist_ok=True)
+            content = status.file.read_bytes()
+            write_atomically(folder.path / "plugins" / status.file.name, content)
+
+
+def _note_other_providers(config: RunConfig, before: Mapping[str, str], observer: Observer) -> None:
+    for part, provider in before.items():
+        now = config.providers.get(part, "nothing")
+        if now != provider:
+            observer.note(f"{part} came from {provider}, now from {now}: results may differ")
+
+
+@contextmanager
+def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Say what to lower when a batch does not fit."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not known and "DefaultCPUAllocator" not in str(error):
+            raise
+        height, width = config.size
+        raise UserError(
+            f"a batch of {config.train.batch_size} at {height}x{width} does not fit in the memory "
+            f"of {describe_device(device)}: lower --batch-size or --size, or set train.accumulate."
+        ) from error
+
+
+def fit(
+    config: RunConfig | str | Path | None = None,
+    *,
+    output: str | Path | None = None,
+    recipe: str | None = None,
+    dataset: Any = None,
+    generator: nn.Module | str | None = None,
+    discriminator: nn.Module | str | None = None,
+    losses: Mapping[str, Any] | list[str] | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Outcome:
+    """Train from Python, in the same words as `p2ptk run`.
+
+    config: a RunConfig or a TOML file; without one the recipe (`pix2pix` by default).
+    dataset, generator, discriminator, losses: specs, or objects of one's own.
+    settings: any config key, `.` written as `__`: `train__steps=100`, `size=128`, `data="demo"`.
+    Raises UserError as the command line would say it.
+    """
+    layers: list[Mapping[str, Any]] = []
+    if isinstance(config, RunConfig):
+        layers.append(config.table())
+    else:
+        layers += layers_of(read_toml(Path(config)) if config else {}, recipe)
+    objects: dict[str, Any] = {}
+    for name, value in (
+        ("dataset", dataset),
+        ("generator", generator),
+        ("discriminator", discriminator),
+        ("losses", losses),
+    ):
+        if value is None:
+            continue
+        is_spec = isinstance(value, (str, list))
+        if is_spec:
+            layers.append({"data" if name == "dataset" else name: value})
+        else:
+            objects[name] = value
+    for key, value in settings.items():
+        nested: Any = value
+        for part in reversed(key.split("__")):
+            nested = {part: nested}
+        layers.append(nested)
+    made = RunConfig.of(*layers)
+    folder = RunFolder(output or fresh_name(Path("runs"), made.data.name, made.generator.name))
+    return start(made, folder, Observer() if quiet else Lines(), **objects)

@@ -1,0 +1,146 @@
+"""A run's folder: where everything that a run writes has its place.
+
+run.toml  environment.json  metrics.jsonl  samples/STEP.png  curves.png  report.html
+generator.safetensors  checkpoints/STEP/
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import p2ptk
+from p2ptk.errors import UserError
+from p2ptk.files import explained, write_atomically
+
+
+class RunFolder:
+    """Paths of a run, and its log."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "run.toml"
+        self.metrics = self.path / "metrics.jsonl"
+        self.samples = self.path / "samples"
+        self.generator = self.path / "generator.safetensors"
+        self.curves = self.path / "curves.png"
+        self.report = self.path / "report.html"
+
+    @property
+    def holds_run(self) -> bool:
+        return self.config.exists()
+
+    def create(self) -> None:
+        """Make the folder. Raises UserError where it already holds a run or is a file."""
+        if self.holds_run:
+            raise UserError(
+                f"{self.path} already holds a run: resume it with `p2ptk resume {self.path}`, "
+                "or choose another folder with -o."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file; give a folder with -o.")
+        with explained(self.path):
+            self.samples.mkdir(parents=True, exist_ok=True)
+
+    def need_run(self) -> None:
+        """Raises UserError where there is no run to go on with."""
+        if not self.path.is_dir():
+            raise UserError(f"there is no run folder {str(self.path)!r}.")
+        if not self.holds_run:
+            raise UserError(f"{self.path} holds no run: it has no run.toml.")
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl. NaN and infinities become null, as JSON wants."""
+        shown = {k: None if _odd(v) else v for k, v in values.items()}
+        with explained(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(shown, allow_nan=False) + "\n")
+
+    def log_length(self) -> int:
+        """Bytes of metrics.jsonl that are safely on disk."""
+        if not self.metrics.exists():
+            return 0
+        with self.metrics.open("rb+") as file:
+            os.fsync(file.fileno())
+            return file.seek(0, os.SEEK_END)
+
+    def cut_log(self, length: int) -> None:
+        """Drop what was logged after a checkpoint, so that a resumed run logs no step twice."""
+        if self.metrics.exists() and self.metrics.stat().st_size > length:
+            with self.metrics.open("rb+") as file:
+                file.truncate(length)
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """The logged lines; a half-written last one is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text("utf-8").splitlines()
+        return [row for line in lines if (row := _row(line)) is not None]
+
+    def write_environment(self, device: str, providers: Mapping[str, str]) -> None:
+        write_atomically(
+            self.path / "environment.json",
+            json.dumps(environment(device, providers), indent=1).encode(),
+        )
+
+
+def _odd(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def environment(device: str, providers: Mapping[str, str]) -> dict[str, Any]:
+    """What a run depended on: versions, device, plugin distributions, the code's revision."""
+    return {
+        "p2ptk": p2ptk.__version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "device": device,
+        "packages": {
+            name: metadata.version(name)
+            for name in ("torch", "torchvision", "numpy", "pillow", "safetensors")
+        },
+        "providers": dict(providers),
+        "revision": revision(Path(p2ptk.__file__).parent),
+        "command": sys.argv,
+    }
+
+
+def revision(folder: Path) -> str | None:
+    """The git commit of p2ptk's own code, with `-dirty` after it; None for an installed release."""
+    if not (folder.parent / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def fresh_name(parent: Path, *words: str) -> Path:
+    """`runs/earth-unet`, or with -2, -3 ... behind it where that is taken."""
+    base = "-".join(words)
+    number, path = 2, parent / base
+    while path.exists():
+        path, number = parent / f"{base}-{number}", number + 1
+    return path

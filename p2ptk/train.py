@@ -1,0 +1,297 @@
+"""The trainer: the whole loop of a run, to be read top to bottom.
+
+    feed -> step -> average -> log -> sample -> checkpoint
+
+Everything random is a function of the seed and of the sample's or step's number, so that a run
+resumed at any checkpoint goes on exactly as it would have gone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from p2ptk.build import Judged, Parts, place
+from p2ptk.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from p2ptk.config import RunConfig
+from p2ptk.data import Data
+from p2ptk.device import choose_device, choose_precision
+from p2ptk.errors import Diverged
+from p2ptk.feed import Batch, fixed_batch, make_feed
+from p2ptk.inference import apply_rule, with_noise
+from p2ptk.interrupts import Interrupts, clock
+from p2ptk.meters import NonFinite, Stopwatch, Sums
+from p2ptk.observe import Observer
+from p2ptk.optim import Average, lr_factor
+from p2ptk.randomness import step_seed
+from p2ptk.report.curves import draw_curves
+from p2ptk.report.sheets import sample_sheet, save_png
+from p2ptk.runfolder import RunFolder
+from p2ptk.state import restore_tensors, scaler_states, training_tensors
+from p2ptk.step import Step, adversarial_step, critic_step
+from p2ptk.tracking import Trackers
+from p2ptk.weights import ModelHeader, save_generator
+
+CHECKPOINT_SECONDS = 600.0  # between checkpoints, where the config leaves it open
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: at its last step, or early for a reason."""
+
+    folder: Path
+    step: int
+    total: int
+    reason: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.total
+
+
+class Trainer:
+    """A run in progress.
+
+    config: resolved (`build.resolve_config`). data, parts: as `build` makes them.
+    header: of the model files that it writes; the step is filled in.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: Data,
+        parts: Parts,
+        folder: RunFolder,
+        header: ModelHeader,
+        observer: Observer,
+    ) -> None:
+        self.config, self.data, self.folder = config, data, folder
+        self.header, self.observer = header, observer
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.losses = parts.losses
+        self.judged = Judged(parts.augmentations, config.seed, config.size)
+        self.step = 0
+        self.watch, self.seconds = Stopwatch(), 0.0  # the latter spent by earlier sessions
+        self.total = total_steps(config, len(data.train))
+        self.sums, self.bad = Sums(), NonFinite(self.device)
+
+        # Networks and losses go to the device, in the memory format that convolutions like best.
+        self.networks = place(parts, config.train, self.device, self.precision)
+        self.average = (
+            Average(self.networks.generator, config.train.ema) if config.train.ema else None
+        )
+
+        # Pairs become batches on the device; the sheet's pairs stay the same for the whole run.
+        self.feed = make_feed(
+            data.train,
+            data.dataset.a,
+            data.dataset.b,
+            direction=config.direction,
+            size=config.size,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+            augmentations=[a for a in parts.augmentations if a.stage != "judge"],
+            device=self.device,
+            workers=config.workers,
+            progress=observer.decoding,
+        )
+        shown = min(config.output.samples, len(data.val))
+        self.shown: Batch = fixed_batch(
+            data.val,
+            [i * len(data.val) // shown for i in range(shown)],
+            data.dataset.a,
+            data.dataset.b,
+            direction=config.direction,
+            size=config.val_size or config.size,
+            augmentations=[a for a in parts.augmentations if a.stage == "derive"],
+            device=self.device,
+        )
+        self.trackers = Trackers(config.trackers, folder.path)
+
+    def run(self, interrupts: Interrupts, stop_at: int | None = None) -> Outcome:
+        """Train to the end, or until `stop_at`, an interrupt or a time limit.
+
+        Raises Diverged when a loss stops being finite and the config says to stop then.
+        """
+        output = self.config.output
+        last = min(self.total, stop_at or self.total)
+        log_every = output.log_every or max(1, min(50, self.total // 200))
+        sample_every = output.sample_every or max(50, self.total // 20)
+        self.watch, self.saved = Stopwatch(), time.monotonic()
+        self.begun_at = self.step
+        self.observer.begin(self.step, self.total)
+        if self.step == 0:
+            self.sample()
+
+        while True:
+            # Where does the run stand?
+            moved = self.step > self.begun_at
+            done = self.step >= last or bool(interrupts.reason)
+            saves = done or (moved and self._checkpoint_due())
+
+            # Losses are read from the device now and then only, since reading waits for it.
+            if moved and (saves or self.step % log_every == 0 or self.step == 10):
+                self.log()
+
+            # Pictures and weights, of the same moment.
+            with self.watch.aside():
+                if moved and (done or self.step % sample_every == 0):
+                    self.sample()
+                if saves:
+                    self.checkpoint()
+            if done:
+                break
+
+            # One update; the next step's learning rate and dropout depend on its number alone.
+            self.update()
+            self.step += 1
+            self.observer.stepped(self.step)
+
+        self.trackers.close()
+        reason = "" if self.step >= self.total else interrupts.reason or f"--stop-at {stop_at}"
+        return Outcome(self.folder.path, self.step, self.total, reason)
+
+    def update(self) -> None:
+        """One step of both networks, and of the average."""
+        train, number = self.config.train, self.step
+        factor = lr_factor(train, number, self.total)
+        for updater, lr in ((self.networks.g, train.lr_g), (self.networks.d, train.lr_d)):
+            if updater:
+                updater.set_lr((train.lr if lr is None else lr) * factor)
+
+        critic = self.networks.d is not None and number >= train.d_start
+        for extra in range(train.d_steps if critic else 1):
+            sub = number * train.d_steps + extra
+            batch = self.feed.batch(sub)
+            step = Step(
+                number=number,
+                epoch=self.epoch,
+                seed=step_seed(self.config.seed, sub),
+                judge=train.judge,
+                accumulate=train.accumulate,
+                adversarial=critic,
+                see=self.judged.draw(batch.numbers),
+            )
+            if critic and extra < train.d_steps - 1:
+                scalars = critic_step(self.networks, self.losses, batch, step)
+            else:
+                scalars = adversarial_step(self.networks, self.losses, batch, step)
+            self.bad.note(scalars.pop("finite"), number)
+        self.sums.add(scalars)
+        if self.average:
+            self.average.update(self.networks.generator, number)
+
+    def log(self) -> None:
+        """Read the losses since the last line, and write them down."""
+        means = self.sums.means()
+        bad = self.bad.first()
+        if bad is not None and self.config.train.on_nan == "stop":
+            self._stop_as_diverged(bad, means)
+        passed, took = self.watch.passed, self.step - self.begun_at
+        images = took * self.config.train.batch_size * self.config.train.d_steps
+        row: dict[str, Any] = {
+            "step": self.step,
+            "epoch": round(self.epoch, 4),
+            "seconds": round(self.seconds + passed, 3),
+            "images_per_s": round(images / self.watch.training, 3),
+            "feed_wait_s": round(self.feed.waited, 4),
+            "lr_g": self.networks.g.optimizer.param_groups[0]["lr"],
+            **(
+                {"lr_d": self.networks.d.optimizer.param_groups[0]["lr"]} if self.networks.d else {}
+            ),
+            **dict(sorted(means.items(), reverse=True)),
+        }
+        self.folder.log(row)
+        self.trackers.scalars(self.step, means)
+        left = (self.total - self.step) * passed / max(took, 1)
+        self.observer.logged(self.step, row, left)
+        if took == 10:
+            self._say_when(left)
+
+    def sample(self) -> None:
+        """Write the sheet of validation pairs, drawn by the same rule as at test time."""
+        fake = self.translate(self.shown.source)
+        path = self.folder.samples / f"{self.step:06d}.png"
+        rows = list(zip(self.shown.source, fake, self.shown.target, strict=True))
+        sheet = sample_sheet(rows, self.header.source, self.header.target)
+        save_png(path, sheet)
+        draw_curves(self.folder.read_log(), self.folder.curves)
+        self.trackers.images(self.step, {"samples": torch.from_numpy(sheet)})
+        self.observer.sampled(self.step, path)
+
+    @torch.no_grad()
+    def translate(self, source: Tensor) -> Tensor:
+        """The generator as it would be used now: averaged, and under the inference rule."""
+        inference = self.config.inference
+        generator = apply_rule(self.weights, inference.norm, inference.dropout)
+        with self.precision.autocast():
+            return torch.cat([with_noise(generator, 0)(x[None]).float() for x in source])
+
+    def checkpoint(self) -> None:
+        """Write what a resumed run needs, and the portable weights."""
+        state = {
+            "step": self.step,
+            "total": self.total,
+            "seconds": self.seconds + self.watch.passed,
+            "log_length": self.folder.log_length(),
+            "scalers": scaler_states(self.networks),
+        }
+        tensors = training_tensors(self.networks, self.losses, self.average)
+        save_checkpoint(self.folder.path, self.step, tensors, state, self.config.output.keep)
+        header = self.header.model_copy(update={"step": self.step})
+        save_generator(self.folder.generator, self.weights, header)
+        self.saved = time.monotonic()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of this run. Raises UserError for one that does not fit."""
+        restore_tensors(checkpoint, self.networks, self.losses, self.average)
+        state = checkpoint.state
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.folder.cut_log(state["log_length"])
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training pairs so far."""
+        train = self.config.train
+        return self.step * train.d_steps * train.batch_size / len(self.data.train)
+
+    @property
+    def weights(self) -> nn.Module:
+        """The generator that is shown and saved: the averaged one where there is one."""
+        return self.average.module if self.average else self.networks.generator
+
+    def _checkpoint_due(self) -> bool:
+        every = self.config.output.checkpoint_every
+        if every:
+            return self.step % every == 0
+        return time.monotonic() - self.saved > CHECKPOINT_SECONDS
+
+    def _say_when(self, seconds_left: float) -> None:
+        end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds_left))
+        self.observer.note(f"expected to end {end}, in {clock(seconds_left)}")
+        if self.device.type == "cpu" and seconds_left > 3600 and self.config.recipe != "quick":
+            self.observer.note("on a CPU, --recipe quick trains a smaller model much sooner")
+
+    def _stop_as_diverged(self, step: int, means: dict[str, float]) -> NoReturn:
+        """Name the step, the terms and the pairs of the first loss that was not finite."""
+        terms = [k for k, v in means.items() if not math.isfinite(v) and not k.endswith("_loss")]
+        names = ", ".join(self.feed.batch(step * self.config.train.d_steps).names[:4])
+        kept = newest_checkpoint(self.folder.path)[0]
+        raise Diverged(
+            f"step {step}: {', '.join(terms) or 'a loss'} is not finite (pairs: {names}). "
+            + (f"Step {kept.step} is kept in {kept.folder}. " if kept else "")
+            + "Lower train.lr, or try --precision fp32."
+        )
+
+
+def total_steps(config: RunConfig, pairs: int) -> int:
+    """Updates in the whole run. An epoch is one pass; the last batch may begin the next."""
+    train = config.train
+    return train.steps or math.ceil((train.epochs or 1) * pairs / train.batch_size)

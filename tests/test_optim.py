@@ -1,0 +1,110 @@
+"""Optimisers, schedules, the average."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from p2ptk.config import Train
+from p2ptk.device import Precision
+from p2ptk.optim import Average, lr_factor, make_updater
+
+PLAIN = Precision("fp32", "cpu")
+
+
+def test_linear_decay_is_constant_then_falls_and_never_reaches_zero() -> None:
+    train = Train(schedule="linear", decay_from=0.5)
+    factors = [lr_factor(train, step, 200) for step in range(200)]
+    assert factors[:101] == [1.0] * 101
+    assert factors[150] == 0.5
+    assert factors[-1] == pytest.approx(0.01)
+
+
+def test_cosine_falls_once() -> None:
+    factors = [lr_factor(Train(schedule="cosine"), step, 100) for step in range(100)]
+    assert factors[0] == 1.0
+    assert factors[50] == pytest.approx(0.5)
+    assert all(a > b for a, b in pairwise(factors))
+
+
+@given(
+    st.sampled_from(["linear", "constant", "cosine"]),
+    st.integers(1, 1000),
+    st.integers(0, 50),
+    st.floats(0, 1),
+    st.data(),
+)
+def test_factor_is_within_0_and_1(
+    schedule: Any, total: int, warmup: int, decay_from: float, data: st.DataObject
+) -> None:
+    step = data.draw(st.integers(0, total - 1))
+    train = Train(schedule=schedule, warmup_steps=warmup, decay_from=decay_from)
+    assert 0 < lr_factor(train, step, total) <= 1
+
+
+def test_warm_up_rises_from_the_first_step() -> None:
+    train = Train(schedule="constant", warmup_steps=4)
+    assert [lr_factor(train, s, 100) for s in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+def test_a_step_that_is_not_finite_is_skipped(optimizer: Any) -> None:
+    net = nn.Linear(3, 1)
+    updater = make_updater(net.named_parameters(), Train(optimizer=optimizer), "g", PLAIN.scaler())
+
+    def update(factor: float) -> None:
+        loss = net(torch.ones(2, 3)).sum() * factor
+        updater.backward(loss)
+        updater.step(torch.isfinite(loss))
+
+    update(1.0)
+    before = [p.detach().clone() for p in net.parameters()]
+    update(float("nan"))
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    assert all(p.grad is None for p in net.parameters())
+    update(1.0)
+    assert not any(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_each_side_has_its_own_rates() -> None:
+    train = Train(lr=1e-3, lr_d=4e-3, betas_d=(0.0, 0.9), weight_decay_g=0.1)
+    g, d = (
+        make_updater(nn.Linear(1, 1).named_parameters(), train, side, PLAIN.scaler())
+        for side in ("g", "d")
+    )
+    assert g.optimizer.defaults["lr"] == 1e-3
+    assert d.optimizer.defaults["lr"] == 4e-3
+    assert (g.optimizer.defaults["betas"], d.optimizer.defaults["betas"]) == (
+        (0.5, 0.999),
+        (0.0, 0.9),
+    )
+    assert (g.optimizer.defaults["weight_decay"], d.optimizer.defaults["weight_decay"]) == (0.1, 0)
+
+
+def test_a_frozen_parameter_does_not_join() -> None:
+    net = nn.Linear(2, 2)
+    net.bias.requires_grad_(False)
+    updater = make_updater(net.named_parameters(), Train(), "g", PLAIN.scaler())
+    assert list(updater.parameters) == ["weight"]
+
+
+def test_average_is_the_exponential_one() -> None:
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    average = Average(net, 0.9)
+    expected = net[0].weight.item()
+    for step in range(30):
+        with torch.no_grad():
+            net[0].weight.fill_(step)
+        net[1].running_mean.fill_(step)
+        average.update(net, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert average.module[0].weight.item() == pytest.approx(expected, rel=1e-5)  # type: ignore[index,union-attr]
+    assert average.module[1].running_mean.item() == 29  # type: ignore[index,union-attr]
+    assert not any(p.requires_grad for p in average.module.parameters())
