@@ -1,0 +1,65 @@
+"""Examples are run or validated, and README's commands are real."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from p2ptk.cli import cli
+from p2ptk.config import RunConfig
+from p2ptk.plugins import configure
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda p: p.name)
+def test_run_files_are_valid(path: Path) -> None:
+    RunConfig.read(path)
+
+
+def test_the_loss_of_ones_own_trains(pairs: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "p2ptk", "run", "-d", str(pairs), "--size", "32", "--steps", "2",
+        "-G", "unet:depth=3,width=4", "-D", "patchgan:layers=1,width=4", "--device", "cpu",
+        "--plugin", str(ROOT / "examples" / "edge_loss.py"), "-L", "+edges:weight=10",
+        "-o", str(tmp_path / "run"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "g_edges" in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(tmp_path: Path) -> None:
+    script = ROOT / "examples" / "train_and_translate.py"
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(3, 256, 256) -> (3, 256, 256) torch.uint8" in done.stdout
+
+
+def commands() -> list[str]:
+    """Every `p2ptk ...` line of the code blocks in README and of the examples' headings."""
+    texts = [(ROOT / "README.md").read_text()]
+    texts += [path.read_text() for path in (ROOT / "examples").iterdir() if path.is_file()]
+    lines = [line.strip(" #") for text in texts for line in text.splitlines()]
+    return [line for line in lines if re.match(r"p2ptk [a-z]", line)]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_in_the_documents_parse(line: str) -> None:
+    words = shlex.split(line.partition(" # ")[0])[1:]
+    context = click.Context(cli, obj={})
+    command = cli.get_command(context, words[0])
+    assert command is not None, f"there is no command {words[0]!r}"
+    try:
+        command.make_context(words[0], words[1:], parent=context)
+    finally:
+        configure()
