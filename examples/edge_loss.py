@@ -13,7 +13,9 @@ class EdgeLoss:
         def slopes(x):
             return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
-        return sum((a - b).abs().mean() for a, b in zip(slopes(t.fake), slopes(t.target), strict=True))
+        return sum(
+            (a - b).abs().mean() for a, b in zip(slopes(t.fake), slopes(t.target), strict=True)
+        )
 
 
 @hookimpl

@@ -12,15 +12,24 @@ import click
 import pytest
 
 from p2ptk.cli import cli
+from p2ptk.components import create
 from p2ptk.config import RunConfig
 from p2ptk.plugins import configure
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.toml")), ids=lambda p: p.name)
 def test_run_files_are_valid(path: Path) -> None:
     RunConfig.read(path)
+
+
+@pytest.mark.parametrize("patch", [1, 16, 70, 286])
+def test_the_papers_patch_sizes(patch: int) -> None:
+    config = RunConfig.read(ROOT / "examples" / "paper" / f"table3-{patch}x{patch}.toml")
+    assert config.discriminator is not None
+    judge = create("discriminator", config.discriminator, source_channels=3, target_channels=3)
+    assert judge.receptive_field == patch
 
 
 def test_the_loss_of_ones_own_trains(pairs: Path, tmp_path: Path) -> None:
@@ -48,7 +57,7 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 def commands() -> list[str]:
     """Every `p2ptk ...` line of the code blocks in README and of the examples' headings."""
     texts = [(ROOT / "README.md").read_text()]
-    texts += [path.read_text() for path in (ROOT / "examples").iterdir() if path.is_file()]
+    texts += [path.read_text() for path in (ROOT / "examples").rglob("*.*")]
     lines = [line.strip(" #") for text in texts for line in text.splitlines()]
     return [line for line in lines if re.match(r"p2ptk [a-z]", line)]
 

@@ -19,6 +19,7 @@ Examples:
   p2ptk translate runs/facades labels/*.png -o photos/
   p2ptk translate generator.safetensors map.png -o satellite.png
   p2ptk translate runs/facades -d facades/ --split val --compare -o out/
+  p2ptk translate runs/facades labels/ -o out/ --noise --samples 4
 """
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -38,6 +39,8 @@ Examples:
 @click.option("--noise/--no-noise", default=None, help="Dropout on or off: override the rule.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Of the noise.")  # fmt: skip
+@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Translate with this many seeds, each into a folder of its own.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto",
               show_default=True, help="Of the network's numbers.")  # fmt: skip
@@ -59,6 +62,7 @@ def translate(
     norm: Any,
     noise: bool | None,
     seed: int,
+    samples: int,
     device: str,
     precision: Any,
     skip_bad: bool,
@@ -70,10 +74,13 @@ def translate(
     Any size will do: pictures are padded, and cut in overlapping tiles when they are large.
     """
     from p2ptk.cli.live import progress_bar
+    from p2ptk.cli.options import open_data
+    from p2ptk.data import need_split
     from p2ptk.errors import UserError
+    from p2ptk.inference import has_noise
     from p2ptk.plugins import configure
     from p2ptk.translate import Translator
-    from p2ptk.translate_files import translate_files, translate_pairs
+    from p2ptk.translate_files import Summary, translate_files, translate_pairs
 
     if files:
         configure(files=files)
@@ -91,21 +98,30 @@ def translate(
         seed=seed,
         size=_size(size),
     )
+    if samples > 1 and not has_noise(translator.generator):
+        raise UserError(
+            "this model draws no noise, so its samples would be alike: add --noise, "
+            "if it was trained with dropout."
+        )
+    dataset = open_data(data, skip_bad) if data else None
+    done = Summary()
     with progress_bar("translate", quiet=as_json) as tell:
-        if data:
-            from p2ptk.cli.options import open_data
-            from p2ptk.data import need_split
-
-            dataset = open_data(data, skip_bad)
-            pairs = need_split(dataset, split)
-            sides = (dataset.a, dataset.b)
-            done = translate_pairs(
-                translator, pairs, sides, output, compare=compare, on_progress=tell
-            )
-        else:
-            done = translate_files(
-                translator, inputs, output, compare=compare, as_is=as_is, on_progress=tell
-            )
+        for each in range(seed, seed + samples):
+            place = output if samples == 1 else _place(output, each)
+            if dataset is not None:
+                pairs, sides = need_split(dataset, split), (dataset.a, dataset.b)
+                part = translate_pairs(
+                    translator, pairs, sides, place, compare=compare, seed=each, on_progress=tell
+                )
+            else:
+                part = translate_files(
+                    translator, inputs, place, compare=compare, as_is=as_is, seed=each,
+                    on_progress=tell,
+                )  # fmt: skip
+            done.written += part.written
+            done.failed |= part.failed
+            done.notes = part.notes
+            done.seconds += part.seconds
     if as_json:
         written = [str(path) for path in done.written]
         click.echo(json.dumps({"written": written, "failed": done.failed, "notes": done.notes}))
@@ -117,6 +133,13 @@ def translate(
     rate = len(done.written) / done.seconds if done.seconds else 0.0
     click.echo(f"{len(done.written)} written to {output} ({rate:.1f} images/s)")
     return done.exit_code
+
+
+def _place(output: Path, seed: int) -> Path:
+    """Where one of several samples goes: `OUT/seed-3/`, or `NAME-seed-3.png` for a file."""
+    if output.suffix:
+        return output.with_name(f"{output.stem}-seed-{seed}{output.suffix}")
+    return output / f"seed-{seed}"
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -226,6 +226,26 @@ def test_translate(p2ptk: Any, trained: Path, pairs: Path, tmp_path: Path) -> No
     assert len(json.loads(result.output.splitlines()[-1])["written"]) == 3
 
 
+def test_several_samples_of_one_input(p2ptk: Any, pairs: Path, tmp_path: Path) -> None:
+    run, picture = tmp_path / "run", tmp_path / "a.png"
+    Image.effect_noise((64, 64), 50).convert("RGB").save(picture)
+    train = [*TINY, "--size", "64", "-G", "unet:depth=6,width=4", "--set", "train.init_gain=0.5"]
+    assert p2ptk("run", "-d", pairs, *train, "-o", run).exit_code == 0
+    refused = p2ptk("translate", run, picture, "-o", tmp_path / "out", "--samples", "2")
+    assert refused.exit_code == 2
+    assert "--noise" in refused.output
+    for out in ("one", "two"):
+        done = p2ptk("translate", run, picture, "-o", tmp_path / out, "--noise", "--samples", "2")
+        assert done.exit_code == 0, done.output
+    pictures = [
+        (tmp_path / out / f"seed-{seed}" / "a.png").read_bytes()
+        for out in ("one", "two")
+        for seed in (0, 1)
+    ]
+    assert pictures[:2] == pictures[2:]
+    assert pictures[0] != pictures[1]
+
+
 def test_translate_refuses_what_looks_like_a_pair(
     p2ptk: Any, trained: Path, pairs: Path, tmp_path: Path
 ) -> None:
