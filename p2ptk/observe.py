@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,14 +46,14 @@ class Lines(Observer):
         self.total = total
 
     def logged(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:
-        import time
-
         if step < self.total and time.monotonic() - self._said < 10:
             return
         self._said = time.monotonic()
         losses = "  ".join(f"{k} {v:.3f}" for k, v in values.items() if k in ("g_loss", "d_loss"))
         rate = f"{values.get('images_per_s', 0):.1f} images/s"
-        self._say(f"step {step}/{self.total}  {losses}  {rate}  {clock(seconds_left)} left")
+        self._say(
+            f"step {step}/{self.total}  epoch {values.get('epoch', 0):.1f}  {losses}  {rate}  {clock(seconds_left)} left"
+        )
 
     def note(self, text: str) -> None:
         self._say(text)

@@ -63,7 +63,8 @@ class Live(Observer):
             self.progress.update(self.steps, completed=step)
 
     def logged(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:
-        shown = [f"{k[:1].upper()} {values[k]:.3f}" for k in ("g_loss", "d_loss") if k in values]
+        shown = [f"epoch {values['epoch']:.1f}"] if "epoch" in values else []
+        shown += [f"{k[:1].upper()} {values[k]:.3f}" for k in ("g_loss", "d_loss") if k in values]
         if self.steps is not None:
             self.progress.update(
                 self.steps,
