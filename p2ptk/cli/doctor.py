@@ -9,7 +9,6 @@ import shutil
 import sys
 import warnings
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import click
 
 import p2ptk
 from p2ptk.cli import doctor_gpu
+from p2ptk.cli.doctor_packages import missing_by_extra, torchvision_fault
 
 GIB = 2**30
 
@@ -83,16 +83,9 @@ def torch_facts() -> tuple[dict[str, Any], list[dict[str, str]]]:
         text = f"torch can't be imported ({type(error).__name__}: {error}): install it anew."
         return facts, [{"level": "broken", "text": text}]
     facts |= {"torch": str(torch.__version__), "build": build_of(torch)}
-    try:
-        import torchvision
-
-        facts["torchvision"] = str(torchvision.__version__)
-    except Exception as error:
-        text = (
-            f"torchvision can't be imported ({type(error).__name__}: {error}): it must be the one "
-            f"that goes with torch {torch.__version__}; install both together."
-        )
-        findings.append({"level": "broken", "text": text})
+    facts["torchvision"], fault = torchvision_fault(facts["torch"])
+    if fault:
+        findings.append({"level": "broken", "text": fault})
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -172,40 +165,6 @@ def memory() -> dict[str, float | None]:
     }
 
 
-def missing_by_extra() -> dict[str, list[str]]:
-    """The packages that each of p2ptk's extras lacks here; none where all are installed."""
-    from packaging.requirements import Requirement
-
-    try:
-        about = metadata.metadata("p2ptk")
-        wanted = [Requirement(text) for text in metadata.requires("p2ptk") or []]
-    except metadata.PackageNotFoundError:
-        return {}
-
-    def missing(extra: str) -> list[str]:
-        names: list[str] = []
-        for need in wanted:
-            if not need.marker or not need.marker.evaluate({"extra": extra}):
-                continue
-            if need.marker.evaluate({"extra": ""}):
-                continue
-            if need.name == "p2ptk":  # an extra made of others
-                names += [name for other in sorted(need.extras) for name in missing(other)]
-            elif not _installed(need.name):
-                names.append(need.name)
-        return list(dict.fromkeys(names))
-
-    return {extra: missing(extra) for extra in about.get_all("Provides-Extra") or []}
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def _print(facts: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
@@ -218,12 +177,14 @@ def _print(facts: dict[str, Any]) -> None:
         ("python", f"{facts['python']}, {facts['executable']}"),
         ("system", facts["platform"]),
         ("torch", torch),
-        ("torchvision", facts["torchvision"] or "can't be imported"),
+        ("torchvision", facts["torchvision"] or "not installed"),
     ]
     for device in facts["devices"]:
         precision = "trains in bf16" if device.get("bf16") else "trains in float32"
         free = f", {device['free_gib']} GiB free" if "free_gib" in device else ""
-        lines.append(("device", f"{device['device']}: {device['what']}{free}, {precision}"))
+        known = device["what"].startswith(device["device"])
+        name = device["what"] if known else f"{device['device']}: {device['what']}"
+        lines.append(("device", f"{name}{free}, {precision}"))
     ram = facts["memory"]
     lines += [
         ("cores", f"{facts['cpu']['usable']} of {facts['cpu']['cores']}"),
