@@ -51,9 +51,8 @@ class Lines(Observer):
         self._said = time.monotonic()
         losses = "  ".join(f"{k} {v:.3f}" for k, v in values.items() if k in ("g_loss", "d_loss"))
         rate = f"{values.get('images_per_s', 0):.1f} images/s"
-        self._say(
-            f"step {step}/{self.total}  epoch {values.get('epoch', 0):.1f}  {losses}  {rate}  {clock(seconds_left)} left"
-        )
+        epoch, left = f"epoch {values.get('epoch', 0):.1f}", f"{clock(seconds_left)} left"
+        self._say(f"step {step}/{self.total}  {epoch}  {losses}  {rate}  {left}")
 
     def note(self, text: str) -> None:
         self._say(text)

@@ -229,9 +229,12 @@ def _load_points(points: Sequence[metadata.EntryPoint]) -> list[ModuleType]:
 _options: dict[str, object] = {"enabled": True, "files": ()}
 
 
-def configure(*, enabled: bool = True, files: Sequence[str] = ()) -> None:
-    """Say before the first look-up which plugins to load: `--no-plugins` and `--plugin FILE.py`."""
-    _options.update(enabled=enabled, files=tuple(files))
+def configure(*, enabled: bool | None = None, files: Sequence[str] | None = None) -> None:
+    """Say which plugins to load: `--no-plugins` and `--plugin FILE.py`; None leaves one as it is."""
+    if enabled is not None:
+        _options["enabled"] = enabled
+    if files is not None:
+        _options["files"] = tuple(files)
     registry.cache_clear()
 
 

@@ -206,7 +206,7 @@ class Trainer:
             **(
                 {"lr_d": self.networks.d.optimizer.param_groups[0]["lr"]} if self.networks.d else {}
             ),
-            **dict(sorted(means.items(), reverse=True)),
+            **{k: means[k] for k in sorted(means, key=lambda k: k.startswith("d_"))},
         }
         self.folder.log(row)
         self.trackers.scalars(self.step, means)

@@ -71,4 +71,4 @@ def test_commands_in_the_documents_parse(line: str) -> None:
     try:
         command.make_context(words[0], words[1:], parent=context)
     finally:
-        configure()
+        configure(enabled=True, files=[])

@@ -21,7 +21,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("P2PTK_PLUGINS", raising=False)
     monkeypatch.delenv("P2PTK_STRICT_PLUGINS", raising=False)
     yield
-    configure()
+    configure(enabled=True, files=[])
 
 
 def module(**content: Any) -> types.ModuleType:

@@ -157,7 +157,9 @@ def print_recipe(facts: dict[str, Any]) -> None:
     if console.is_terminal:
         from rich.syntax import Syntax
 
-        console.print(Syntax(text, "toml", theme="ansi_dark", background_color="default"))
+        console.print(
+            Syntax(text, "toml", theme="ansi_dark", background_color="default", word_wrap=True)
+        )
     else:
         click.echo(text)
 

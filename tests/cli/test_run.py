@@ -42,7 +42,7 @@ def p2ptk(monkeypatch: pytest.MonkeyPatch) -> Any:
         return CliRunner().invoke(whole, [str(a) for a in arguments], standalone_mode=False)
 
     yield call
-    configure()
+    configure(enabled=True, files=[])
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_a_class_in_a_file_is_a_component(p2ptk: Any, pairs: Path, tmp_path: Pat
     assert (run / "plugins" / "net.py").read_text() == net.read_text()
     providers = tomllib.loads((run / "run.toml").read_text())["providers"]
     assert providers["generator/Mine"].startswith("local/net sha256:")
-    configure()
+    configure(enabled=True, files=[])
     refused = p2ptk("translate", run, pairs / "val", "--as-is", "-o", tmp_path / "out")
     assert refused.exit_code == 2
     assert "--plugin net.py" in refused.output
