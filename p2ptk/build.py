@@ -16,6 +16,7 @@ from p2ptk.device import Precision
 from p2ptk.errors import UserError
 from p2ptk.init import initialise
 from p2ptk.optim import make_updater
+from p2ptk.pool import Pool
 from p2ptk.randomness import sample_rng
 from p2ptk.specs import Spec
 from p2ptk.step import Networks, See, Term
@@ -156,6 +157,7 @@ def place(parts: Parts, train: Train, device: torch.device, precision: Precision
         g=make_updater(g, train, "g", precision.scaler()),
         d=make_updater(d, train, "d", precision.scaler()) if d else None,
         precision=precision,
+        pool=Pool(train.pool) if train.pool else None,
     )
 
 

@@ -10,6 +10,9 @@ from p2ptk.hooks import hookimpl
 P2PTK_API = 1
 
 PIX2PIX = "Isola et al., CVPR 2017, arXiv 1611.07004"
+PIX2PIXHD = "Wang et al., CVPR 2018, arXiv 1711.11585"
+CONVERGE = "Mescheder et al., ICML 2018, arXiv 1801.04406"
+WGAN_GP = "Gulrajani et al., NeurIPS 2017, arXiv 1704.00028"
 
 
 @hookimpl
@@ -26,6 +29,24 @@ def p2ptk_generators() -> Iterable[Component]:
         "p2ptk.generators.resnet:ResNet",
         "residual blocks at a quarter of the size",
         "Johnson et al., ECCV 2016, arXiv 1603.08155",
+    )
+    yield Component(
+        "pix2pixhd",
+        "p2ptk.generators.pix2pixhd:Pix2PixHD",
+        "pix2pixHD's global generator: residual blocks at a sixteenth",
+        PIX2PIXHD,
+    )
+    yield Component(
+        "spade",
+        "p2ptk.generators.spade:SPADE",
+        "for label maps: modulated by the source at every norm",
+        "Park et al., CVPR 2019, arXiv 1903.07291",
+    )
+    yield Component(
+        "unet-attention",
+        "p2ptk.generators.unet_attention:UNetAttention",
+        "the U-Net with self-attention where its maps are small",
+        "Zhang et al., ICML 2019, arXiv 1805.08318",
     )
 
 
@@ -44,6 +65,18 @@ def p2ptk_discriminators() -> Iterable[Component]:
         "judges patches: 1, 16, 34, 70, 142 or 286 pixels wide",
         PIX2PIX,
     )
+    yield Component(
+        "multiscale",
+        "p2ptk.discriminators.multiscale:Multiscale",
+        "a PatchGAN a scale",
+        PIX2PIXHD,
+    )
+    yield Component(
+        "unet",
+        "p2ptk.discriminators.unet:UNetDiscriminator",
+        "judges every pixel, and the whole beside it",
+        "Schönfeld et al., CVPR 2020, arXiv 2002.12655",
+    )
 
 
 @hookimpl
@@ -51,7 +84,7 @@ def p2ptk_losses() -> Iterable[Component]:
     yield Component(
         "gan",
         "p2ptk.losses.gan:GANLoss",
-        "adversarial: vanilla, lsgan, hinge or wgan",
+        "adversarial: vanilla, lsgan, hinge, wgan or rpgan",
         "Goodfellow et al., NeurIPS 2014, arXiv 1406.2661",
     )
     yield Component("l1", "p2ptk.losses.l1:L1Loss", "mean absolute difference", PIX2PIX)
@@ -61,6 +94,32 @@ def p2ptk_losses() -> Iterable[Component]:
         "p2ptk.losses.charbonnier:CharbonnierLoss",
         "a smooth L1",
         "Charbonnier et al., ICIP 1994",
+    )
+    yield Component(
+        "feature-matching",
+        "p2ptk.losses.feature_matching:FeatureMatchingLoss",
+        "L1 between the discriminator's features",
+        PIX2PIXHD,
+    )
+    yield Component(
+        "ms-ssim",
+        "p2ptk.losses.ms_ssim:MSSSIMLoss",
+        "1 - structural similarity at several scales",
+        "Wang et al., Asilomar 2003",
+    )
+    yield Component(
+        "total-variation",
+        "p2ptk.losses.total_variation:TotalVariationLoss",
+        "differences between neighbouring pixels",
+        "Rudin et al., Physica D 1992",
+    )
+    yield Component("r1", "p2ptk.losses.r1:R1Loss", "D's slope at real images", CONVERGE)
+    yield Component("r2", "p2ptk.losses.r1:R2Loss", "D's slope at translations", CONVERGE)
+    yield Component(
+        "gradient-penalty",
+        "p2ptk.losses.gradient_penalty:GradientPenaltyLoss",
+        "D's slope between the two, kept at 1: WGAN-GP",
+        WGAN_GP,
     )
 
 
@@ -105,6 +164,12 @@ def p2ptk_recipes() -> Iterable[Component]:
     )
     yield Component(
         "pix2pix-paper", "p2ptk:recipes/pix2pix-paper.toml", "as the paper's code does", PIX2PIX
+    )
+    yield Component(
+        "sharp", "p2ptk:recipes/sharp.toml", "a relativistic GAN with R1, averaged weights"
+    )
+    yield Component(
+        "wgan-gp", "p2ptk:recipes/wgan-gp.toml", "a Wasserstein critic with its penalty", WGAN_GP
     )
     yield Component("quick", "p2ptk:recipes/quick.toml", "a small, fast model for CPUs")
     yield Component("demo", "p2ptk:recipes/demo.toml", "the embedded demo, minutes on 2 cores")

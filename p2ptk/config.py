@@ -80,6 +80,7 @@ class Train(Section):
     )
     d_steps: Positive = key(1, "discriminator updates a step, each on its own batch")
     d_start: Count = key(0, "first step that uses and trains the discriminator")
+    pool: Count = key(0, "earlier translations kept for the discriminator to see; 0 is none")
     ema: Fraction = flag(0.0, "--ema", "decay of the averaged generator weights; 0 is off")
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = key("normal", "weights at start")
     init_gain: float = key(0.02, "standard deviation (normal) or gain of the initial weights")

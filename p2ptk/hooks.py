@@ -8,8 +8,8 @@ A plugin is a module that the entry-point group `p2ptk` names. It holds hooks an
 
     @hookimpl
     def p2ptk_generators():
-        yield Component(name="spade", target="p2ptk_spade.net:SpadeGenerator",
-                        summary="SPADE (Park 2019)")
+        yield Component(name="oasis", target="p2ptk_oasis.net:OasisGenerator",
+                        summary="OASIS (Sushko 2021)")
 
 `target` is written as text, so that listing components imports neither torch nor the plugin's code.
 """
@@ -34,7 +34,7 @@ hookimpl = pluggy.HookimplMarker("p2ptk")
 def p2ptk_generators() -> Iterable[Component]:
     """Networks that map a source image to a target image.
 
-    yield Component(name="spade", target="my_pkg.net:Spade", summary="SPADE (Park 2019)")
+    yield Component(name="oasis", target="my_pkg.net:Oasis", summary="OASIS (Sushko 2021)")
     """
     raise NotImplementedError
 

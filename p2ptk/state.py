@@ -13,6 +13,8 @@ from p2ptk.optim import Average, Updater
 from p2ptk.step import Networks, Term
 from p2ptk.tensors import shape_of
 
+POOL = "train.pool"  # its name among the extras, beside the losses' keys
+
 
 def training_tensors(
     networks: Networks, losses: Sequence[Term], average: Average | None
@@ -29,6 +31,8 @@ def training_tensors(
         for key, module in _loss_modules(losses)
         for name, tensor in module.state_dict().items()
     }
+    if networks.pool is not None:
+        groups["extras"] |= {f"{POOL}/{k}": v for k, v in networks.pool.tensors().items()}
     return groups
 
 
@@ -45,6 +49,9 @@ def restore_tensors(
     extras = checkpoint.load("extras")
     for key, module in _loss_modules(losses):
         _load(module, _under(key, extras), f"the loss {key!r} of {checkpoint.folder}")
+    if networks.pool is not None:
+        device = next(networks.generator.parameters()).device
+        networks.pool.restore(_under(POOL, extras), device)
 
 
 def scaler_states(networks: Networks) -> dict[str, dict[str, Any]]:

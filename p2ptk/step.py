@@ -9,7 +9,7 @@ One generator forward serves both phases. Nothing here knows of files, logging o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -19,6 +19,8 @@ from p2ptk.contracts import Judgement, Translation
 from p2ptk.device import Precision
 from p2ptk.feed import Batch
 from p2ptk.optim import Updater
+from p2ptk.pool import Pool
+from p2ptk.spectral import SpectralConv2d
 
 Phase = Literal["D", "G"]
 See = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -26,13 +28,17 @@ See = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass
 class Networks:
-    """What one step updates. Without a discriminator only the generator's phase runs."""
+    """What one step updates. Without a discriminator only the generator's phase runs.
+
+    pool: earlier translations that D sees among the new ones.
+    """
 
     generator: nn.Module
     discriminator: nn.Module | None
     g: Updater
     d: Updater | None
     precision: Precision
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,12 @@ def _backward(
     with _frozen(networks.d if phase == "G" else None):
         for i, part in enumerate(parts):
             fake = fakes[i] if fakes is not None else _translate(networks, part, step, i, True)
-            terms, notes = _terms(phase, networks, losses, part, fake, step)
+            # Losses that draw take a part's own numbers, as dropout does.
+            drawn = replace(step, seed=step.seed + i)
+            origin = part.source
+            if phase == "D" and networks.pool is not None:
+                origin, fake = networks.pool.exchange(origin, fake.detach(), drawn.seed)
+            terms, notes = _terms(phase, networks, losses, part, fake, origin, drawn)
             if not terms:
                 continue
             loss = torch.stack(list(terms.values())).sum() / len(parts)
@@ -166,12 +177,18 @@ def _terms(
     losses: Sequence[Term],
     batch: Batch,
     fake: Tensor,
+    origin: Tensor,
     step: Step,
 ) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
-    """The weighted terms of one phase, and what the losses noted beside them."""
+    """The weighted terms of one phase, and what the losses noted beside them.
+
+    origin: what `fake` was made from; not the batch's source where it comes from a pool.
+    """
     due = [t for t in losses if t.due(phase, step)]
     # Losses that differentiate D by its input get a translation of their own, in float32.
-    plain, exact = (_translation(phase, networks, batch, fake, step, x) for x in (False, True))
+    plain, exact = (
+        _translation(phase, networks, batch, fake, origin, step, exact) for exact in (False, True)
+    )
     terms = {}
     for term in due:
         t = exact if getattr(term.loss, "input_gradients", False) else plain
@@ -181,7 +198,13 @@ def _terms(
 
 
 def _translation(
-    phase: Phase, networks: Networks, batch: Batch, fake: Tensor, step: Step, exact: bool
+    phase: Phase,
+    networks: Networks,
+    batch: Batch,
+    fake: Tensor,
+    origin: Tensor,
+    step: Step,
+    exact: bool,
 ) -> Translation:
     """What the losses of one phase see; networks are called only when a loss asks."""
     target = batch.target
@@ -193,6 +216,8 @@ def _translation(
     def judge(source: Tensor, image: Tensor) -> Judgement:
         if networks.discriminator is None or not step.adversarial:
             raise RuntimeError("a loss that declares `adversarial = False` asked the discriminator")
+        if image is fake and source is batch.source:
+            source = origin
         if step.see is not None:
             source, image = step.see(source, image)
         with networks.precision.autocast(enabled=not exact):
@@ -229,17 +254,24 @@ class _frozen:
 
 
 class _still_statistics:
-    """Batch norm as in training, but without moving its running statistics."""
+    """As in training, but without moving running statistics or estimates of singular values."""
 
     def __init__(self, module: nn.Module, still: bool) -> None:
         norms = (nn.BatchNorm2d, nn.SyncBatchNorm)
-        self.norms = [m for m in module.modules() if isinstance(m, norms)] if still else []
+        modules = list(module.modules()) if still else []
+        self.norms = [m for m in modules if isinstance(m, norms)]
+        self.spectral = [m for m in modules if isinstance(m, SpectralConv2d)]
 
     def __enter__(self) -> None:
         self.momentum = [norm.momentum for norm in self.norms]
+        self.steps = [conv.steps for conv in self.spectral]
         for norm in self.norms:
             norm.momentum = 0.0
+        for conv in self.spectral:
+            conv.steps = 0
 
     def __exit__(self, *error: object) -> None:
         for norm, momentum in zip(self.norms, self.momentum, strict=True):
             norm.momentum = momentum
+        for conv, steps in zip(self.spectral, self.steps, strict=True):
+            conv.steps = steps

@@ -294,4 +294,5 @@ class Trainer:
 def total_steps(config: RunConfig, pairs: int) -> int:
     """Updates in the whole run. An epoch is one pass; the last batch may begin the next."""
     train = config.train
-    return train.steps or math.ceil((train.epochs or 1) * pairs / train.batch_size)
+    seen = train.batch_size * train.d_steps
+    return train.steps or math.ceil((train.epochs or 1) * pairs / seen)

@@ -9,24 +9,36 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from p2ptk.discriminators.multiscale import Multiscale
 from p2ptk.discriminators.patchgan import PatchGAN
+from p2ptk.discriminators.unet import UNetDiscriminator
 from p2ptk.generators.encoder_decoder import EncoderDecoder
 from p2ptk.generators.resnet import ResNet
+from p2ptk.generators.spade import SPADE
 from p2ptk.generators.unet import UNet
+from p2ptk.generators.unet_attention import SelfAttention, UNetAttention
 from p2ptk.init import initialise
 
 CHANNELS = {"source_channels": 3, "target_channels": 2}
 
 
 class Logits(nn.Module):
-    """A discriminator as a function of its source."""
+    """All logits of a discriminator, as a function of its source."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: nn.Module) -> None:
         super().__init__()
-        self.judge = PatchGAN(**CHANNELS, layers=2, width=4)
+        self.judge = judge
 
     def forward(self, source: Tensor) -> Tensor:
-        return self.judge(source, source[:, :2]).logits[0]
+        return torch.cat([x.flatten(1) for x in self.judge(source, source[:, :2]).logits], dim=1)
+
+
+def attentive() -> nn.Module:
+    network = UNetAttention(**CHANNELS, depth=4, width=8, dropout=0.0, attention=(4,))
+    for module in network.modules():
+        if isinstance(module, SelfAttention):
+            module.gamma.data.fill_(1.0)  # it starts at 0, where nothing could be seen of it
+    return network
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -40,7 +52,12 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "encoder-decoder": lambda: EncoderDecoder(**CHANNELS, depth=3, width=4, dropout=0.0),
     "resnet": lambda: ResNet(**CHANNELS, width=4, blocks=2),
     "resnet-instance": lambda: ResNet(**CHANNELS, width=4, blocks=2, norm="instance"),
-    "patchgan": Logits,
+    "spade": lambda: SPADE(**CHANNELS, width=4, depth=2, hidden=4),
+    "unet-attention": attentive,
+    "patchgan": lambda: Logits(PatchGAN(**CHANNELS, layers=2, width=4)),
+    "patchgan-spectral": lambda: Logits(PatchGAN(**CHANNELS, layers=2, width=4, spectral=True)),
+    "multiscale": lambda: Logits(Multiscale(**CHANNELS, scales=2, layers=1, width=4)),
+    "unet-discriminator": lambda: Logits(UNetDiscriminator(**CHANNELS, layers=2, width=4)),
 }
 
 

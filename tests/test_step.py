@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from p2ptk.contracts import Judgement, Translation
 from p2ptk.device import Precision
 from p2ptk.feed import Batch
 from p2ptk.init import initialise
+from p2ptk.spectral import SpectralConv2d
 from p2ptk.step import Networks, Step, Term, adversarial_step, critic_step
 
 CHANNELS = {"source_channels": 3, "target_channels": 3}
@@ -244,6 +246,41 @@ def test_input_gradients_are_judged_in_float32() -> None:
     assert scalars["d_penalty"].item() > 0
     assert networks.discriminator.calls == 4  # type: ignore[union-attr]
     assert scalars["g_gan"].dtype == torch.float32
+
+
+def test_each_part_of_a_batch_draws_its_own_numbers() -> None:
+    drawn: list[float] = []
+
+    class Draws:
+        def generator(self, t: Translation) -> Tensor:
+            drawn.append(torch.rand((), generator=t.rng).item())
+            return t.fake.mean()
+
+    terms = [Term("draws", Draws())]
+    networks = make(terms, adversary=False)
+    adversarial_step(networks, terms, batch(4), Step(seed=7, accumulate=4))
+    adversarial_step(networks, terms, batch(4), Step(seed=7))
+    assert len(set(drawn[:4])) == 4
+    assert drawn[4] == drawn[0]
+
+
+def test_a_spectral_norm_in_the_generator_moves_in_phase_g_only() -> None:
+    torch.manual_seed(0)
+    generator = create("generator", "spade:depth=1,width=2,hidden=2", **CHANNELS)
+    judge = create("discriminator", "patchgan:layers=1,width=4", **CHANNELS)
+    terms = [gan(), L1]
+    networks = place(
+        Parts(generator, judge, terms, []), Train(), torch.device("cpu"), Precision("fp32", "cpu")
+    )
+    conv = next(m for m in generator.modules() if isinstance(m, SpectralConv2d))
+    twin = copy.deepcopy(conv)
+    critic_step(networks, terms, batch(), Step())
+    assert torch.equal(conv.v, twin.v)
+    adversarial_step(networks, terms, batch(), Step(accumulate=2))
+    twin(torch.zeros(1, twin.in_channels, 3, 3))
+    assert not torch.equal(conv.v, twin.v)
+    twin(torch.zeros(1, twin.in_channels, 3, 3))
+    assert torch.equal(conv.v, twin.v)  # once a part
 
 
 def test_a_loss_that_is_not_finite_updates_nothing() -> None:

@@ -230,12 +230,12 @@ def test_find_model(tmp_path: Path) -> None:
 def test_a_missing_plugin_is_named(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     providers = {
-        "generator/spade": "p2ptk-no-such-thing 0.3",
+        "generator/oasis": "p2ptk-no-such-thing 0.3",
         "encoder/net": "local/mynet sha256:ab",
         "generator/unet": "p2ptk 0.1.0",
     }
-    save_generator(path, tiny(), header(generator={"name": "spade"}, providers=providers))
-    with pytest.raises(UserError, match=r"'spade' of p2ptk-no-such-thing 0\.3: pip install") as e:
+    save_generator(path, tiny(), header(generator={"name": "oasis"}, providers=providers))
+    with pytest.raises(UserError, match=r"'oasis' of p2ptk-no-such-thing 0\.3: pip install") as e:
         load_generator(path)
     assert "--plugin mynet.py" in str(e.value)
     assert missing_providers({"generator/unet": "p2ptk 0.1.0", "loss/x": "torch 2"}) == []

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from p2ptk.contracts import Judgement
 from p2ptk.errors import UserError
 from p2ptk.norms import Bias, Norm, conv_bias, norm_layer
+from p2ptk.spectral import convolution
 
 
 class PatchGAN(nn.Module):
@@ -25,6 +26,8 @@ class PatchGAN(nn.Module):
     norm: see `p2ptk.norms.norm_layer`; neither the first nor the last layer has one.
     conditional: whether the source is judged along with the image, or the image alone.
     bias: see `p2ptk.norms.conv_bias`.
+    spectral: spectral norm on every convolution, beside or in place of `norm`; see
+        `p2ptk.spectral.SpectralConv2d`.
     """
 
     def __init__(
@@ -37,11 +40,14 @@ class PatchGAN(nn.Module):
         norm: Norm = "batch",
         conditional: bool = True,
         bias: Bias = "port",
+        spectral: bool = False,
     ) -> None:
         super().__init__()
+        conv2d = convolution(spectral)
         self.conditional = conditional
         kernel, strides = (4, [*[2] * layers, 1]) if layers else (1, [1, 1])
-        self.receptive_field = receptive_field([*((kernel, s) for s in strides), (kernel, 1)])
+        self.convolutions = [*((kernel, stride) for stride in strides), (kernel, 1)]
+        self.receptive_field = receptive_field(self.convolutions)
         self.smallest = 3 * 2**layers if layers else 1
 
         inputs = target_channels + (source_channels if conditional else 0)
@@ -49,7 +55,7 @@ class PatchGAN(nn.Module):
         for number, stride in enumerate(strides):
             outputs = width * min(2**number, 8)
             first = number == 0
-            conv = nn.Conv2d(
+            conv = conv2d(
                 inputs,
                 outputs,
                 kernel,
@@ -61,7 +67,7 @@ class PatchGAN(nn.Module):
             inputs = outputs
         # The port's PixelGAN gives its last layer a bias only under instance norm.
         last = conv_bias(bias, norm, normed=False, always=layers > 0)
-        self.last = nn.Conv2d(inputs, 1, kernel, padding=kernel // 4, bias=last)
+        self.last = conv2d(inputs, 1, kernel, padding=kernel // 4, bias=last)
 
     def forward(self, source: Tensor, image: Tensor) -> Judgement:
         height, width = image.shape[-2:]

@@ -75,6 +75,7 @@ class UNet(nn.Module):
         last_up_is_output = not self.joined[-1]
         if last_up_is_output:
             made[-1] = target_channels
+        self.made = made[1:]  # channels of each up
 
         ups = len(strides) - 1
         dropped = range(1, ups - 4) if dropout_at == "port" else range(min(3, ups - 1))

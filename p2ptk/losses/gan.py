@@ -11,7 +11,7 @@ from torch import Tensor
 from p2ptk.contracts import Judgement, Translation
 from p2ptk.errors import UserError
 
-Mode = Literal["vanilla", "lsgan", "hinge", "wgan"]
+Mode = Literal["vanilla", "lsgan", "hinge", "wgan", "rpgan"]
 
 
 class GANLoss:
@@ -29,8 +29,12 @@ class GANLoss:
     vanilla: Goodfellow et al. 2014, non-saturating; s is the logistic function. lsgan: Mao et al.
     2017. hinge: Lim & Ye 2017. wgan: Arjovsky et al. 2017; something else must bound D's slope.
 
-    d_scale: factor of the discriminator's sum of both. 0.5 is the PyTorch port's, whose gradient
-        is halved; 1 the paper's Torch code's.
+    rpgan is relativistic (Jolicoeur-Martineau 2018, section 4; Huang et al. 2024, R3GAN, section
+    2): with m the logit of the target minus that of the fake, of one pair at one place, D's loss is
+    -log s(m) and G's is -log s(-m). Both sides see both images, so D is asked once more a step.
+
+    d_scale: factor of the discriminator's sum of both, or of rpgan's one term. 0.5 is the PyTorch
+        port's, whose gradient is halved; 1 the paper's Torch code's.
     label_smoothing: what D wants of a real image is 1 minus this (Salimans et al. 2016, 3.4); for
         vanilla and lsgan. Raises UserError for the others, which have no labels.
     """
@@ -42,7 +46,7 @@ class GANLoss:
         d_scale: Annotated[float, Field(gt=0)] = 0.5,
         label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
-        if label_smoothing and mode in ("hinge", "wgan"):
+        if label_smoothing and mode not in ("vanilla", "lsgan"):
             raise UserError(
                 f"gan: mode {mode!r} has no labels to smooth; label_smoothing goes with 'vanilla' "
                 "or 'lsgan'."
@@ -52,11 +56,17 @@ class GANLoss:
         self.real_label = 1.0 - label_smoothing
 
     def generator(self, t: Translation) -> Tensor:
+        if self.mode == "rpgan":
+            return _mean([F.softplus(m).mean() for m in _margins(t)])
         if self.mode in ("hinge", "wgan"):
             return _mean([-x.mean() for x in _maps(t.judged_fake)])
         return _mean([self._against(x, 1.0) for x in _maps(t.judged_fake)])
 
     def discriminator(self, t: Translation) -> Tensor:
+        if self.mode == "rpgan":
+            margins = _margins(t)
+            t.log("d_margin", _mean([m.mean() for m in margins]))
+            return self.d_scale * _mean([F.softplus(-m).mean() for m in margins])
         # The fake is judged first, as in the port: D's running statistics depend on the order.
         fake = _mean([self._fake(x) for x in _maps(t.judged_fake)])
         real = _mean([self._real(x) for x in _maps(t.judged_real)])
@@ -90,6 +100,12 @@ class GANLoss:
 def _maps(judged: Judgement) -> list[Tensor]:
     """The logits in float32, a map a scale."""
     return [logits.float() for logits in judged.logits]
+
+
+def _margins(t: Translation) -> list[Tensor]:
+    """The target's logits minus the fake's, a map a scale. The fake is judged first, as ever."""
+    fakes = _maps(t.judged_fake)
+    return [real - fake for real, fake in zip(_maps(t.judged_real), fakes, strict=True)]
 
 
 def _mean(values: list[Tensor]) -> Tensor:

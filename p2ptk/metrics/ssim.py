@@ -37,13 +37,22 @@ class SSIM(PerImage):
                 f"ssim compares windows of {WINDOW}x{WINDOW} pixels, but an image has "
                 f"{height}x{width}: use larger images, or the metrics psnr and l1."
             )
-        x, y = unit_range(fake), unit_range(target)
-        mean_x, mean_y, xx, yy, xy = _blur(torch.stack([x, y, x * x, y * y, x * y]))
-        variance_x, variance_y = xx - mean_x**2, yy - mean_y**2
-        covariance = xy - mean_x * mean_y
-        luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
-        structure = (2 * covariance + C2) / (variance_x + variance_y + C2)
+        luminance, structure = similarity(unit_range(fake), unit_range(target))
         self.add("ssim", (luminance * structure).flatten(1).mean(1))
+
+
+def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Luminance, and contrast with structure, at every whole window (Wang et al. 2004, section 3).
+
+    x, y: N C H W in [0, 1], at least the window in size -> two N C H-10 W-10, whose product is
+    SSIM. It can be differentiated.
+    """
+    mean_x, mean_y, xx, yy, xy = _blur(torch.stack([x, y, x * x, y * y, x * y]))
+    variance_x, variance_y = xx - mean_x**2, yy - mean_y**2
+    covariance = xy - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
+    structure = (2 * covariance + C2) / (variance_x + variance_y + C2)
+    return luminance, structure
 
 
 def _blur(maps: Tensor) -> Tensor:

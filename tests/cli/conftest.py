@@ -80,7 +80,7 @@ def two_plugins(plugin: Callable[..., None]) -> None:
         "from p2ptk import Component, hookimpl\n"
         "@hookimpl\n"
         "def p2ptk_generators():\n"
-        "    yield Component('spade', 'nowhere.net:Spade', 'SPADE [Park 2019]', 'Park 2019')\n"
+        "    yield Component('oasis', 'nowhere.net:Oasis', 'OASIS [Sushko 2021]', 'Sushko 2021')\n"
         "    yield Component('unet', 'nowhere.net:UNet', 'another U-Net')\n"
         "@hookimpl\n"
         "def p2ptk_launchers():\n"

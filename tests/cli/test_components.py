@@ -77,7 +77,7 @@ def test_json_says_where_each_comes_from(command: Command) -> None:
         ("lossess", "there is no kind 'lossess': did you mean 'losses'?"),
         ("generatr", "did you mean 'generator'?"),
         ("xyz", "choose from augmentation, command, dataset,"),
-        ("unet", "'unet' is a generator; type `p2ptk show generator unet`."),
+        ("resnet", "'resnet' is a generator; type `p2ptk show generator resnet`."),
         ("l1", "'l1' is a loss and a metric; type `p2ptk show loss l1` or `p2ptk show metric l1`."),
     ],
 )
@@ -94,13 +94,13 @@ def test_plugins_stand_beside_the_built_in(
 ) -> None:
     done = command("components", "generators")
     rows = {line.split()[0]: line.rstrip() for line in done.out.splitlines()[1:]}
-    assert rows["spade"].endswith("p2ptk-good 1.2")
-    assert "SPADE [Park 2019]" in rows["spade"]  # no markup is read into a summary
+    assert rows["oasis"].endswith("p2ptk-good 1.2")
+    assert "OASIS [Sushko 2021]" in rows["oasis"]  # no markup is read into a summary
     assert rows["unet"].endswith("p2ptk 0.1.0")
     assert rows["p2ptk-good/unet"].endswith("p2ptk-good 1.2")
     assert "plugin p2ptk-bad 0.3 did not load" in caplog.text
     assert "launchers" in command("components").out
-    assert "spade" not in command("components", "--no-plugins").out
+    assert "oasis" not in command("components", "--no-plugins").out
 
 
 def test_a_local_file_shows_its_components(command: Command, tmp_path: Path) -> None:

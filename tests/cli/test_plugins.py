@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,8 @@ def test_each_plugin_and_what_became_of_it(command: Command) -> None:
     done = command("plugins")
     assert done.code == 0
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in done.out.splitlines() if line}
-    assert rows["p2ptk"].startswith(f"{p2ptk.__version__} active 3 generators, 1 encoder, 1 discri")
+    counts = r" active \d+ generators, \d+ encoders?, \d+ discriminators, \d+ losses, "
+    assert re.match(re.escape(p2ptk.__version__) + counts, rows["p2ptk"])
     assert rows["p2ptk-good"] == "1.2 active 2 generators, 1 launcher"
     assert rows["p2ptk-bad"].startswith("0.3 failed ModuleNotFoundError: No module named 'no_such")
     assert "-v shows the tracebacks" in done.out
@@ -29,7 +31,7 @@ def test_each_plugin_and_what_became_of_it(command: Command) -> None:
 @pytest.mark.usefixtures("two_plugins")
 def test_verbose_names_the_parts_and_shows_the_traceback(command: Command) -> None:
     words = command("plugins", "-v").words
-    assert "generator: spade, unet" in words
+    assert "generator: oasis, unet" in words
     assert "launcher: cluster" in words
     assert "seconds" in words
     assert "Traceback (most recent call last)" in words
@@ -40,7 +42,7 @@ def test_verbose_names_the_parts_and_shows_the_traceback(command: Command) -> No
 def test_json(command: Command) -> None:
     rows = by_name(command("plugins", "--json").json)
     assert rows["p2ptk-good"]["provides"] == {
-        "generator": ["spade", "unet"],
+        "generator": ["oasis", "unet"],
         "launcher": ["cluster"],
     }
     assert rows["p2ptk-good"]["status"] == "active"
@@ -48,7 +50,7 @@ def test_json(command: Command) -> None:
     assert rows["p2ptk-bad"]["provides"] == {}
     assert "no_such_module_at_all" in rows["p2ptk-bad"]["reason"]
     assert rows["p2ptk-bad"]["traceback"].startswith("Traceback")
-    assert rows["p2ptk"]["provides"]["recipe"] == ["pix2pix", "pix2pix-paper", "quick", "demo"]
+    assert {"pix2pix", "pix2pix-paper", "quick"} <= set(rows["p2ptk"]["provides"]["recipe"])
 
 
 @pytest.mark.usefixtures("two_plugins")

@@ -247,8 +247,8 @@ def test_a_model_file_as_json(command: Command, model: Path) -> None:
     [
         ("generator", "type `p2ptk components generator` for the list, or `p2ptk show generator N"),
         ("losses", "`p2ptk show loss NAME` for one of them."),
-        ("unet", "'unet' is a generator; type `p2ptk show generator unet`."),
-        ("unet:width=32", "type `p2ptk show generator unet`."),
+        ("resnet", "'resnet' is a generator; type `p2ptk show generator resnet`."),
+        ("resnet:width=32", "type `p2ptk show generator resnet`."),
         ("l1", "type `p2ptk show loss l1` or `p2ptk show metric l1`."),
         ("unett", "there is no model, and no component, 'unett': did you mean 'unet'?"),
         ("runs/nowhere", "there is no model 'runs/nowhere'"),
@@ -299,9 +299,9 @@ def test_files_that_are_no_models(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("two_plugins")
 def test_components_of_plugins(command: Command) -> None:
-    done = command("show", "generator", "spade")
+    done = command("show", "generator", "oasis")
     assert done.code == 1
-    assert "generator 'spade' of p2ptk-good 1.2: No module named 'nowhere'" in done.err
+    assert "generator 'oasis' of p2ptk-good 1.2: No module named 'nowhere'" in done.err
     assert command("show", "generator", "p2ptk-good/unet").code == 1
     assert command("show", "generator", "unet").code == 0
     assert provider_state("generator/x", "p2ptk-good 1.2")["state"] == "installed"

@@ -9,6 +9,7 @@ from torch import nn
 from p2ptk.contracts import Discriminator
 from p2ptk.discriminators.patchgan import PatchGAN
 from p2ptk.errors import UserError
+from p2ptk.spectral import SpectralConv2d
 
 RGB = {"source_channels": 3, "target_channels": 3}
 FIELDS = {0: 1, 1: 16, 2: 34, 3: 70, 4: 142, 5: 286, 6: 574}
@@ -114,3 +115,29 @@ def test_a_gradient_penalty_can_be_differentiated() -> None:
     (slope,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
     (slope.flatten(1).norm(dim=1) - 1).square().mean().backward()
     assert network.layers[0].conv.weight.grad.abs().sum() > 0
+
+
+def test_spectral_norm_changes_neither_keys_nor_parameters() -> None:
+    plain = PatchGAN(**RGB, layers=2, width=4, norm="instance")
+    spectral = PatchGAN(**RGB, layers=2, width=4, norm="instance", spectral=True)
+    assert set(dict(plain.named_parameters())) == set(dict(spectral.named_parameters()))
+    convolutions = [m for m in spectral.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == 4
+    assert all(isinstance(m, SpectralConv2d) for m in convolutions)
+    assert not any(isinstance(m, SpectralConv2d) for m in plain.modules())
+
+
+def test_spectral_norm_bounds_the_slope() -> None:
+    """Each 4x4 convolution of stride s repeats a value (4 / s)^2 times, LeakyReLU at most once."""
+    torch.manual_seed(0)
+    network = PatchGAN(**RGB, layers=1, width=4, norm="none", spectral=True)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(50.0)
+        for _ in range(50):
+            network(torch.randn(1, 3, 16, 16), torch.randn(1, 3, 16, 16))
+    network.eval()
+    source = torch.randn(1, 3, 16, 16)
+    x, y = torch.randn(2, 1, 3, 16, 16)
+    a, b = (network(source, z).logits[0] for z in (x, y))
+    assert (a - b).norm() <= 2 * 4 * 4 * (x - y).norm()

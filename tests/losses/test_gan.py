@@ -77,18 +77,18 @@ def test_an_undecided_discriminator_costs_log_2() -> None:
     assert GANLoss().generator(t).item() == pytest.approx(math.log(2))
 
 
-@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge", "wgan"])
+@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge", "wgan", "rpgan"])
 def test_scales_count_alike_whatever_their_size(mode: Any) -> None:
     torch.manual_seed(0)
     large, small = torch.randn(2, 1, 9, 9), torch.randn(2, 1, 2, 2)
     loss = GANLoss(mode=mode)
     for side in (loss.generator, loss.discriminator):
-        both = side(judged([large, small], [small, large]))
-        one, two = side(judged([large], [small])), side(judged([small], [large]))
+        both = side(judged([large, small], [-large, 2 * small]))
+        one, two = side(judged([large], [-large])), side(judged([small], [2 * small]))
         torch.testing.assert_close(both, (one + two) / 2)
 
 
-@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge", "wgan"])
+@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge", "wgan", "rpgan"])
 def test_half_precision_logits_are_scored_in_float32(mode: Any) -> None:
     low = torch.linspace(-9, 9, 64, dtype=torch.bfloat16).view(1, 1, 8, 8)
     loss = GANLoss(mode=mode)
@@ -98,7 +98,7 @@ def test_half_precision_logits_are_scored_in_float32(mode: Any) -> None:
     assert torch.equal(loss.discriminator(t), loss.discriminator(u))
 
 
-@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge"])
+@pytest.mark.parametrize("mode", ["vanilla", "lsgan", "hinge", "rpgan"])
 def test_each_side_pulls_its_own_way(mode: Any) -> None:
     fake, real = (torch.zeros(1, 1, 4, 4, requires_grad=True) for _ in range(2))
     t = judged([fake], [real])
@@ -128,16 +128,38 @@ def test_label_smoothing_lowers_what_d_wants_of_real_images_only() -> None:
     assert torch.equal(smooth.generator(t), plain.generator(t))
 
 
-@pytest.mark.parametrize("mode", ["hinge", "wgan"])
+@pytest.mark.parametrize("mode", ["hinge", "wgan", "rpgan"])
 def test_modes_without_labels_refuse_smoothing(mode: Any) -> None:
     with pytest.raises(UserError, match="no labels to smooth"):
         GANLoss(mode=mode, label_smoothing=0.1)
 
 
-def test_the_fake_is_judged_first() -> None:
+def test_relativistic_values_by_hand() -> None:
+    """Each logit of the target against that of the fake at the same place."""
+    t = judged([map_of(*FAKE_LOGITS)], [map_of(*REAL_LOGITS)])
+    margins = [real - fake for real, fake in zip(REAL_LOGITS, FAKE_LOGITS, strict=True)]
+    loss = GANLoss(mode="rpgan", d_scale=1.0)
+    for_d = sum(-math.log(sigmoid(m)) for m in margins) / 2
+    for_g = sum(-math.log(sigmoid(-m)) for m in margins) / 2
+    assert loss.discriminator(t).item() == pytest.approx(for_d, rel=1e-6)
+    assert loss.generator(t).item() == pytest.approx(for_g, rel=1e-6)
+    assert t.logged["d_margin"].item() == pytest.approx(sum(margins) / 2, rel=1e-6)
+
+
+def test_relativistic_losses_do_not_see_a_common_shift() -> None:
+    torch.manual_seed(0)
+    fake, real = torch.randn(2, 2, 1, 4, 4).unbind()
+    loss = GANLoss(mode="rpgan")
+    for side in (loss.generator, loss.discriminator):
+        plain, shifted = side(judged([fake], [real])), side(judged([fake + 5], [real + 5]))
+        torch.testing.assert_close(plain, shifted)
+
+
+@pytest.mark.parametrize("mode", ["vanilla", "rpgan"])
+def test_the_fake_is_judged_first(mode: Any) -> None:
     order = []
     t = judged([map_of(0.0)], [map_of(0.0)])
     told = t.judge
     t.judge = lambda source, image: order.append(image is FAKE) or told(source, image)
-    GANLoss().discriminator(t)
+    GANLoss(mode=mode).discriminator(t)
     assert order == [True, False]
