@@ -133,13 +133,16 @@ def _finish(trainer: Trainer, interrupts: Interrupts, stop_at: int | None) -> Ou
 def _begin_from(model: str, parts: Parts, observer: Observer) -> str:
     """`--init`: load every tensor that fits and list the rest; gives the parent's name and sum.
 
-    From a run folder the discriminator comes too, out of its newest checkpoint.
+    From a run folder the discriminator comes too, out of its newest checkpoint; from a folder of
+    imported networks out of discriminator.safetensors.
     """
     path = find_model(model)
     tensors = {"generator": load_tensors(path)}
     checkpoint = newest_checkpoint(model)[0] if Path(model).is_dir() else None
     if checkpoint is not None and "discriminator" in checkpoint.names:
         tensors["discriminator"] = checkpoint.load("discriminator")
+    elif (judge := Path(model) / "discriminator.safetensors").is_file():
+        tensors["discriminator"] = load_tensors(judge)
     for name, module in (("generator", parts.generator), ("discriminator", parts.discriminator)):
         if module is None or name not in tensors:
             continue

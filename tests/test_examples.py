@@ -55,11 +55,33 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 
 
 def commands() -> list[str]:
-    """Every `p2ptk ...` line of the code blocks in README and of the examples' headings."""
-    texts = [(ROOT / "README.md").read_text()]
+    """Every `p2ptk ...` line of the code blocks in README, docs and of the examples' headings."""
+    texts = [(ROOT / "README.md").read_text("utf-8")]
+    texts += [path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")]
     texts += [path.read_text() for path in (ROOT / "examples").rglob("*.*")]
     lines = [line.strip(" #") for text in texts for line in text.splitlines()]
     return [line for line in lines if re.match(r"p2ptk [a-z]", line)]
+
+
+def test_the_page_on_the_pytorch_port_is_whole_and_true() -> None:
+    """It names every option that the port writes, and keys, specs and recipes that there are."""
+    from p2ptk.components import resolve
+    from p2ptk.config import options
+    from p2ptk.layers import read_recipe
+    from p2ptk.port_options import NOT_TAKEN
+
+    text = (ROOT / "docs" / "from-pytorch-cyclegan.md").read_text("utf-8")
+    former = {"how_many", "isTrain"}
+    cyclegan = {"lambda_A", "lambda_B", "lambda_identity", "identity"}
+    for option in NOT_TAKEN.keys() - former - cyclegan:
+        assert f"--{option}" in text, option
+    for key in re.findall(r"`((?:train|output|inference)\.\w+)", text):
+        assert key in options(), key
+    for recipe in re.findall(r"--recipe ([\w-]+)", text):
+        read_recipe(recipe)
+    for letter, spec in re.findall(r"`?-([GDLA]) (\w+:[^`\s]+)`", text):
+        kind = {"G": "generator", "D": "discriminator", "L": "loss", "A": "augmentation"}[letter]
+        resolve(kind, re.sub(r",?weight=\d+", "", spec).rstrip(":"))
 
 
 @pytest.mark.parametrize("line", commands())

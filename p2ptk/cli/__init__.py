@@ -23,6 +23,11 @@ COMMANDS = {
     "show": ("p2ptk.cli.show", "show", "Explain a component or a model file."),
     "plugins": ("p2ptk.cli.plugins", "plugins", "List plugins and what became of them."),
     "doctor": ("p2ptk.cli.doctor", "doctor", "Check versions, devices and memory."),
+    "import": (
+        "p2ptk.cli.import_model",
+        "import_model",
+        "Take over weights or options of other programs.",
+    ),
     "demo": ("p2ptk.cli.demo", "demo", "Learn to paint satellite pictures, in minutes."),
 }
 
