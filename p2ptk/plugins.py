@@ -230,7 +230,7 @@ _options: dict[str, object] = {"enabled": True, "files": ()}
 
 
 def configure(*, enabled: bool | None = None, files: Sequence[str] | None = None) -> None:
-    """Say which plugins to load: `--no-plugins` and `--plugin FILE.py`; None leaves one as it is."""
+    """Say which plugins to load (`--no-plugins`, `--plugin FILE.py`); None leaves one as it is."""
     if enabled is not None:
         _options["enabled"] = enabled
     if files is not None:
