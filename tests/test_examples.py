@@ -24,6 +24,11 @@ def test_run_files_are_valid(path: Path) -> None:
     RunConfig.read(path)
 
 
+def test_the_component_in_the_readme_is_the_example() -> None:
+    example = (ROOT / "examples" / "edge_loss.py").read_text().partition("from p2ptk import")[2]
+    assert example in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("patch", [1, 16, 70, 286])
 def test_the_papers_patch_sizes(patch: int) -> None:
     config = RunConfig.read(ROOT / "examples" / "paper" / f"table3-{patch}x{patch}.toml")
