@@ -16,8 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from p2ptk.augment import Chain, KeyedAugmentation, Size
-from p2ptk.batch import (
+from p2ptk.contracts import Pair, Side, Split
+from p2ptk.errors import UserError
+from p2ptk.pairs.augment import Chain, KeyedAugmentation, Size
+from p2ptk.pairs.batch import (
     Batch,
     Direction,
     Fitted,
@@ -25,13 +27,11 @@ from p2ptk.batch import (
     fixed_batch,
     source_and_target,
 )
-from p2ptk.contracts import Pair, Side, Split
-from p2ptk.decode import Batches, Progress, Stream, check_alike, decode_all, default_workers
-from p2ptk.errors import UserError
-from p2ptk.memory import free_memory
-from p2ptk.order import Order
-from p2ptk.pixels import to_device
-from p2ptk.store import Store, fit_images
+from p2ptk.pairs.decode import Batches, Progress, Stream, check_alike, decode_all, default_workers
+from p2ptk.pairs.memory import free_memory
+from p2ptk.pairs.order import Order
+from p2ptk.pairs.pixels import to_device
+from p2ptk.pairs.store import Store, fit_images
 
 __all__ = ["Batch", "Feed", "Plan", "ResidentFeed", "StreamedFeed", "fixed_batch", "make_feed"]
 

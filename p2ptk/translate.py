@@ -17,14 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from p2ptk.codec import Codec, Note, log
 from p2ptk.contracts import Side
 from p2ptk.device import Precision, PrecisionName, choose_device, choose_precision
 from p2ptk.errors import P2ptkError, UserError
 from p2ptk.inference import has_noise, tile_statistics, uses_own_statistics, with_noise
-from p2ptk.pictures import give, take
-from p2ptk.tiles import Axis, feathered, pad, spread
-from p2ptk.translate_files import Summary, translate_files, translate_pairs
+from p2ptk.translation.codec import Codec, Note, log
+from p2ptk.translation.files import Summary, translate_files, translate_pairs
+from p2ptk.translation.pictures import give, take
+from p2ptk.translation.tiles import Axis, feathered, pad, spread
 from p2ptk.weights import ModelHeader, find_model, load_generator, read_header
 
 __all__ = ["NoMemory", "Summary", "Translator", "translate_files", "translate_pairs"]

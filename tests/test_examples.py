@@ -73,7 +73,7 @@ def test_the_page_on_the_pytorch_port_is_whole_and_true() -> None:
     from p2ptk.components import resolve
     from p2ptk.config import options
     from p2ptk.layers import read_recipe
-    from p2ptk.port_options import NOT_TAKEN
+    from p2ptk.port.options import NOT_TAKEN
 
     text = (ROOT / "docs" / "from-pytorch-cyclegan.md").read_text("utf-8")
     former = {"how_many", "isTrain"}

@@ -17,8 +17,8 @@ from p2ptk.contracts import Pair, Side
 from p2ptk.datasets.images import UnreadableImage
 from p2ptk.errors import UserError
 from p2ptk.feed import Batch, ResidentFeed, StreamedFeed, fixed_batch, make_feed
-from p2ptk.memory import free_memory
-from p2ptk.store import Store
+from p2ptk.pairs.memory import free_memory
+from p2ptk.pairs.store import Store
 
 CPU = torch.device("cpu")
 LABELS = Side("labels", classes=5)

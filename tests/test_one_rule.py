@@ -14,7 +14,7 @@ from PIL import Image
 from p2ptk import Translator, create, load_generator
 from p2ptk.contracts import Side
 from p2ptk.evaluate import evaluate
-from p2ptk.pixels import denormalise, normalise
+from p2ptk.pairs.pixels import denormalise, normalise
 from p2ptk.report.sheets import sample_sheet
 
 

@@ -17,7 +17,7 @@ from p2ptk.generators.resnet import ResNet
 from p2ptk.generators.unet import UNet
 from p2ptk.losses.gan import GANLoss
 from p2ptk.losses.l1 import L1Loss
-from p2ptk.port_keys import patchgan_keys, rename, resnet_keys, unet_keys
+from p2ptk.port.keys import patchgan_keys, rename, resnet_keys, unet_keys
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(

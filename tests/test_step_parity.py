@@ -20,7 +20,7 @@ from p2ptk.components import create
 from p2ptk.config import Train
 from p2ptk.device import Precision
 from p2ptk.feed import Batch
-from p2ptk.port_keys import patchgan_keys, rename, resnet_keys, unet_keys
+from p2ptk.port.keys import patchgan_keys, rename, resnet_keys, unet_keys
 from p2ptk.specs import Spec
 from p2ptk.step import Step, Term, adversarial_step
 

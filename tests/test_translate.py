@@ -18,7 +18,7 @@ from p2ptk.contracts import Pair, Side
 from p2ptk.datasets.images import read_image
 from p2ptk.datasets.write import write_image
 from p2ptk.errors import UserError
-from p2ptk.pixels import denormalise, normalise
+from p2ptk.pairs.pixels import denormalise, normalise
 from p2ptk.translate import NoMemory, Translator, translate_files, translate_pairs
 from p2ptk.weights import ModelHeader, load_generator, save_generator
 

@@ -80,9 +80,9 @@ def import_model(
         raise UserError("one file holds one network: give -G or -D, not both.")
 
     from p2ptk.config import RunConfig
-    from p2ptk.importing import read_network, save_imported
     from p2ptk.manifest import count
     from p2ptk.plugins import configure
+    from p2ptk.port.importing import read_network, save_imported
 
     entries = list(files)
     if generator is not None:
@@ -124,7 +124,7 @@ def import_model(
 
 
 def _options(option_file: Path, output: Path, as_json: bool) -> None:
-    from p2ptk.port_config import import_options
+    from p2ptk.port.config import import_options
 
     notes = import_options(option_file, output)
     if as_json:

@@ -80,7 +80,7 @@ def translate(
     from p2ptk.inference import has_noise
     from p2ptk.plugins import configure
     from p2ptk.translate import Translator
-    from p2ptk.translate_files import Summary, translate_files, translate_pairs
+    from p2ptk.translation.files import Summary, translate_files, translate_pairs
 
     if files:
         configure(files=files)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from p2ptk.components import create
-from p2ptk.port_keys import resnet_keys
+from p2ptk.port.keys import resnet_keys
 from p2ptk.weights import read_header
 
 Command = Callable[..., Any]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2ptk.order import Order
+from p2ptk.pairs.order import Order
 
 
 @settings(max_examples=30, deadline=None)

@@ -17,9 +17,9 @@ from p2ptk.contracts import Pair, Side, Split
 from p2ptk.datasets.images import IMAGE_SUFFIXES, UnreadableImage
 from p2ptk.datasets.sides import read_side
 from p2ptk.errors import UserError
-from p2ptk.inputs import Job, find_inputs, plan_outputs, refuse_side_by_side
-from p2ptk.pictures import save_picture, suffix_for
 from p2ptk.report.sheets import sample_sheet, save_png
+from p2ptk.translation.inputs import Job, find_inputs, plan_outputs, refuse_side_by_side
+from p2ptk.translation.pictures import save_picture, suffix_for
 
 if TYPE_CHECKING:
     from p2ptk.translate import Translator

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from p2ptk.contracts import Side
-from p2ptk.pixels import as_input, denormalise, fit, normalise, one_hot, resize
+from p2ptk.pairs.pixels import as_input, denormalise, fit, normalise, one_hot, resize
 
 IMAGE = Side()
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from p2ptk.components import create, register
 from p2ptk.errors import UserError
-from p2ptk.importing import read_network, save_imported
-from p2ptk.port_keys import patchgan_keys, unet_keys
+from p2ptk.port.importing import read_network, save_imported
+from p2ptk.port.keys import patchgan_keys, unet_keys
 from p2ptk.tensors import load_tensors, read_table
 from p2ptk.weights import load_generator, read_header
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from p2ptk.contracts import Side
-from p2ptk.pixels import fit, resize
+from p2ptk.pairs.pixels import fit, resize
 
 Images = Tensor | list[Tensor]  # N C H W, or C H W each where they differ
 

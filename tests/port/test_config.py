@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from p2ptk.config import RunConfig
 from p2ptk.errors import UserError
-from p2ptk.port_config import import_options, to_config
-from p2ptk.port_options import Options, read_options
+from p2ptk.port.config import import_options, to_config
+from p2ptk.port.options import Options, read_options
 
 # name, value, and the default where it is another
 OPTIONS: list[tuple[str, str, str | None]] = [

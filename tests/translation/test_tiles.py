@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2ptk.tiles import Axis, feathered, pad, reflected, spread
+from p2ptk.translation.tiles import Axis, feathered, pad, reflected, spread
 
 lengths = st.integers(1, 300)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from p2ptk.errors import UserError
-from p2ptk.pixels import to_device
+from p2ptk.pairs.pixels import to_device
 from p2ptk.randomness import sample_rng
 
 Size = tuple[int, int]

@@ -17,7 +17,7 @@ from p2ptk.config import RunConfig
 from p2ptk.errors import UserError
 from p2ptk.files import write_atomically
 from p2ptk.layers import layers_of
-from p2ptk.port_options import NOT_TAKEN, Options, read_options
+from p2ptk.port.options import NOT_TAKEN, Options, read_options
 from p2ptk.specs import Spec
 
 _CONTROL = re.compile(r"[^\t\x20-\x7e\x80-\U0010ffff]")  # which a comment of TOML may not hold

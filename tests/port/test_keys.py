@@ -10,7 +10,7 @@ from p2ptk.discriminators.patchgan import PatchGAN
 from p2ptk.errors import UserError
 from p2ptk.generators.resnet import ResNet
 from p2ptk.generators.unet import UNet
-from p2ptk.port_keys import patchgan_keys, rename, resnet_keys, unet_keys
+from p2ptk.port.keys import patchgan_keys, rename, resnet_keys, unet_keys
 
 RGB = {"source_channels": 3, "target_channels": 3}
 

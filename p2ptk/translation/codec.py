@@ -14,9 +14,9 @@ from torch import Tensor
 from p2ptk.components import create
 from p2ptk.contracts import Side
 from p2ptk.datasets.sides import to_classes
-from p2ptk.pictures import fit_channels, range_of
-from p2ptk.pixels import denormalise, normalise, one_hot, resize
+from p2ptk.pairs.pixels import denormalise, normalise, one_hot, resize
 from p2ptk.randomness import sample_rng
+from p2ptk.translation.pictures import fit_channels, range_of
 from p2ptk.weights import ModelHeader
 
 log = logging.getLogger("p2ptk")

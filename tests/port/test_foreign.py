@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from p2ptk.errors import P2ptkError, UserError
-from p2ptk.foreign import read_state
+from p2ptk.port.foreign import read_state
 
 NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
 STATE = {name: tensor.clone() for name, tensor in NET.state_dict().items()}

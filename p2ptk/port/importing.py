@@ -14,9 +14,16 @@ from torch import Tensor, nn
 from p2ptk.components import Resolved, resolve
 from p2ptk.errors import UserError
 from p2ptk.files import replacing, sha256
-from p2ptk.foreign import read_state
-from p2ptk.guess_spec import COUNTER, Guess, Kind, differences, guess, without_instance_statistics
-from p2ptk.port_keys import patchgan_keys, rename, resnet_keys, unet_keys
+from p2ptk.port.foreign import read_state
+from p2ptk.port.guess_spec import (
+    COUNTER,
+    Guess,
+    Kind,
+    differences,
+    guess,
+    without_instance_statistics,
+)
+from p2ptk.port.keys import patchgan_keys, rename, resnet_keys, unet_keys
 from p2ptk.specs import Spec
 from p2ptk.tensors import save_tensors
 from p2ptk.weights import FORMAT, ModelHeader, save_generator

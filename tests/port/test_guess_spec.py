@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from p2ptk.components import create
-from p2ptk.guess_spec import guess, without_instance_statistics
-from p2ptk.port_keys import patchgan_keys, resnet_keys, unet_keys
+from p2ptk.port.guess_spec import guess, without_instance_statistics
+from p2ptk.port.keys import patchgan_keys, resnet_keys, unet_keys
 from p2ptk.specs import Spec
 
 

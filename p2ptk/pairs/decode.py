@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from p2ptk.contracts import Pair, Split
 from p2ptk.errors import UserError
-from p2ptk.store import Images
+from p2ptk.pairs.store import Images
 
 SHOWN = 10  # undecodable pairs listed in a message
 

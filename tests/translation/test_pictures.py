@@ -10,7 +10,7 @@ from PIL import Image
 from p2ptk.contracts import Side
 from p2ptk.datasets.images import read_image
 from p2ptk.errors import UserError
-from p2ptk.pictures import fit_channels, give, range_of, save_picture, suffix_for, take
+from p2ptk.translation.pictures import fit_channels, give, range_of, save_picture, suffix_for, take
 
 IMAGE = Side()
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from p2ptk.components import create
 from p2ptk.norms import Bias, Norm
-from p2ptk.port_keys import patchgan_keys, resnet_keys, unet_keys
+from p2ptk.port.keys import patchgan_keys, resnet_keys, unet_keys
 from p2ptk.specs import Spec
 from p2ptk.tensors import shape_of
 

@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from p2ptk.augment import Chain, KeyedAugmentation, Size
 from p2ptk.contracts import Side, Split
-from p2ptk.decode import Decoded, collate, decode_all
 from p2ptk.errors import UserError
-from p2ptk.pixels import as_input, to_device
-from p2ptk.store import Images, fit_images
+from p2ptk.pairs.augment import Chain, KeyedAugmentation, Size
+from p2ptk.pairs.decode import Decoded, collate, decode_all
+from p2ptk.pairs.pixels import as_input, to_device
+from p2ptk.pairs.store import Images, fit_images
 
 Direction = Literal["AtoB", "BtoA"]
 

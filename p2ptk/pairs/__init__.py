@@ -1,0 +1,1 @@
+"""Pairs on their way to the device: decoded, ordered, augmented, batched."""

@@ -1,0 +1,1 @@
+"""Models and options of the field's PyTorch port, brought over."""
