@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -119,6 +120,9 @@ def cli() -> None:
     """p2ptk, the toolkit for paired image-to-image translation."""
 
 
+cli.params += common_options()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 fault, 2 bad input, 3 stopped, 4 diverged."""
     state: dict[str, Any] = {"verbose": False}
@@ -134,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except P2ptkError as error:
         if state["verbose"]:
-            raise
+            traceback.print_exc()
         _say(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -145,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 0
     except Exception as error:
         if state["verbose"]:
-            raise
+            traceback.print_exc()
         _say(f"{type(error).__name__}: {error} (-v shows where)")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -304,6 +304,15 @@ def test_shell_completion_knows_components() -> None:
     assert "_p2ptk_completion" in script.stdout
 
 
+@pytest.mark.parametrize("words", [["-v", "run"], ["run", "-v"], ["--debug", "run"]])
+def test_a_traceback_comes_only_when_asked_for(words: list[str]) -> None:
+    command = [sys.executable, "-m", "p2ptk", *words, "-G", "unett"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "did you mean 'unet'?" in done.stderr
+
+
 def test_no_command_is_close_to_a_command(p2ptk: Any) -> None:
     result = p2ptk("rnu")
     assert result.exit_code == 2
