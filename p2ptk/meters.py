@@ -53,7 +53,7 @@ class NonFinite:
 
 
 class Stopwatch:
-    """Seconds of a session, and those of them that went into training itself."""
+    """Seconds since a run was started or resumed, and those of them that went into training."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

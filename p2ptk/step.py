@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from p2ptk.contracts import Judgement, Translation
 from p2ptk.device import Precision
 from p2ptk.feed import Batch
+from p2ptk.freeze import frozen, still_statistics
 from p2ptk.optim import Updater
 from p2ptk.pool import Pool
-from p2ptk.spectral import SpectralConv2d
 
 Phase = Literal["D", "G"]
 See = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -134,7 +134,7 @@ def critic_step(
 def _translate(networks: Networks, batch: Batch, step: Step, part: int, keep: bool) -> Tensor:
     """The generator's output in float32; `keep` says whether running statistics may move."""
     torch.manual_seed(step.seed + part)
-    with networks.precision.autocast(), _still_statistics(networks.generator, not keep):
+    with networks.precision.autocast(), still_statistics(networks.generator, not keep):
         return networks.generator(batch.source).float()
 
 
@@ -151,7 +151,7 @@ def _backward(
     updater = networks.d if phase == "D" else networks.g
     assert updater is not None
     total: Tensor = torch.zeros((), device=parts[0].source.device)
-    with _frozen(networks.d if phase == "G" else None):
+    with frozen(networks.d if phase == "G" else None):
         for i, part in enumerate(parts):
             fake = fakes[i] if fakes is not None else _translate(networks, part, step, i, True)
             # Losses that draw take a part's own numbers, as dropout does.
@@ -236,42 +236,3 @@ def _translation(
         generator=networks.generator,
         judge=judge,
     )
-
-
-class _frozen:
-    """Takes the updater's own parameters out of the graph, and puts exactly those back."""
-
-    def __init__(self, updater: Updater | None) -> None:
-        self.parameters = list(updater.parameters.values()) if updater else []
-
-    def __enter__(self) -> None:
-        for parameter in self.parameters:
-            parameter.requires_grad_(False)
-
-    def __exit__(self, *error: object) -> None:
-        for parameter in self.parameters:
-            parameter.requires_grad_(True)
-
-
-class _still_statistics:
-    """As in training, but without moving running statistics or estimates of singular values."""
-
-    def __init__(self, module: nn.Module, still: bool) -> None:
-        norms = (nn.BatchNorm2d, nn.SyncBatchNorm)
-        modules = list(module.modules()) if still else []
-        self.norms = [m for m in modules if isinstance(m, norms)]
-        self.spectral = [m for m in modules if isinstance(m, SpectralConv2d)]
-
-    def __enter__(self) -> None:
-        self.momentum = [norm.momentum for norm in self.norms]
-        self.steps = [conv.steps for conv in self.spectral]
-        for norm in self.norms:
-            norm.momentum = 0.0
-        for conv in self.spectral:
-            conv.steps = 0
-
-    def __exit__(self, *error: object) -> None:
-        for norm, momentum in zip(self.norms, self.momentum, strict=True):
-            norm.momentum = momentum
-        for conv, steps in zip(self.spectral, self.steps, strict=True):
-            conv.steps = steps
