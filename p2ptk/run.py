@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +54,8 @@ def start(
         parent = _begin_from(config.init, parts, observer) if config.init else None
         config = config.model_copy(update={"record": record(config, data, device, parent)})
         header = make_header(config, data, parts, parent)
-        folder.create()
-        with lock_folder(folder.path):
+        with _undone_on_bad_input(folder), lock_folder(folder.path):
+            folder.create()
             write_atomically(folder.config, config.toml().encode())
             folder.write_environment(describe_device(device), config.providers)
             _keep_local_plugins(folder)
@@ -128,6 +129,18 @@ def _finish(trainer: Trainer, interrupts: Interrupts, stop_at: int | None) -> Ou
         trainer.feed.close()
     write_report(trainer.folder)
     return outcome
+
+
+@contextmanager
+def _undone_on_bad_input(folder: RunFolder) -> Iterator[None]:
+    """Take a new run folder away again where the run can't begin: an image or a batch too much."""
+    new = not folder.path.exists()
+    try:
+        yield
+    except (UserError, MemoryError, RuntimeError):
+        if new and newest_checkpoint(folder.path)[0] is None and not folder.read_log():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def _begin_from(model: str, parts: Parts, observer: Observer) -> str:

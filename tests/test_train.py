@@ -178,6 +178,18 @@ def test_bad_input_leaves_no_folder_behind(tiny: Tiny, tmp_path: Path) -> None:
     assert not (tmp_path / "bad").exists()
 
 
+def test_a_batch_too_large_says_what_to_lower_and_leaves_nothing(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    class Greedy:
+        def generator(self, t: Any) -> Tensor:
+            return torch.empty(2**50)
+
+    with pytest.raises(UserError, match=r"a batch of 2 at 32x32 does not fit.*--batch-size"):
+        tiny("big", losses={"greedy": Greedy()})
+    assert not (tmp_path / "big").exists()
+
+
 def test_a_loss_that_becomes_nan_stops_the_run_and_keeps_the_last_weights(
     tiny: Tiny, tmp_path: Path
 ) -> None:
