@@ -25,7 +25,7 @@ class Data:
     target_channels: int
     source_dtype: torch.dtype
     target_dtype: torch.dtype
-    aspect: float  # width / height of the first source
+    source_size: tuple[int, int]  # height and width of the first source, as it is
 
 
 def build_data(config: RunConfig, dataset: Dataset | None = None) -> Data:
@@ -50,7 +50,7 @@ def build_data(config: RunConfig, dataset: Dataset | None = None) -> Data:
         target_channels=channels[1],
         source_dtype=tensors[0].dtype,
         target_dtype=tensors[1].dtype,
-        aspect=tensors[0].shape[-1] / tensors[0].shape[-2],
+        source_size=(tensors[0].shape[-2], tensors[0].shape[-1]),
     )
 
 

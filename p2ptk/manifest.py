@@ -21,12 +21,13 @@ from p2ptk.weights import ModelHeader
 def make_header(config: RunConfig, data: Data, parts: Parts, parent: str | None) -> ModelHeader:
     """The header of the model files that this run writes."""
     multiple: Any = getattr(parts.generator, "size_multiple", 1)
+    size = config.val_size or config.size
     derive = [config.augmentations[a.key] for a in parts.augmentations if a.stage == "derive"]
     return ModelHeader(
         generator=config.generator.table(),
         source_channels=data.source_channels,
         target_channels=data.target_channels,
-        size=config.val_size or config.size,
+        size=size,
         size_multiple=multiple,
         direction=config.direction,
         source=data.source,
@@ -40,7 +41,8 @@ def make_header(config: RunConfig, data: Data, parts: Parts, parent: str | None)
         derive=tuple(spec.table() for spec in derive),
         trained_on=data_name(config.data),
         pairs=len(data.train),
-        aspect=data.aspect,
+        aspect=data.source_size[1] / data.source_size[0],
+        scale=size[0] / data.source_size[0],
     )
 
 

@@ -59,8 +59,8 @@ class ModelHeader(BaseModel):
 
     generator: the resolved spec, as a table.
     source_channels, target_channels: of the network's tensors; one-hot for labels.
-    size: height and width of the pictures it was trained for; aspect: width / height of the
-        training sources as they came, where that differs.
+    size: height and width of the pictures it was trained for. aspect, scale: width / height of the
+        training sources as they came, and `size`'s height as a share of theirs.
     source, target: what the generator maps from and to, `direction` already applied.
     source_dtype, target_dtype: of the training files; translations are written in the latter.
     providers: distribution and version of each component, `{"generator/unet": "p2ptk 0.1.0"}`.
@@ -94,6 +94,7 @@ class ModelHeader(BaseModel):
     trained_on: str | None = None
     pairs: int | None = None
     aspect: float | None = None
+    scale: float | None = None
     version: str = p2ptk.__version__
 
     @property

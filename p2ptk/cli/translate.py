@@ -98,6 +98,14 @@ def translate(
         seed=seed,
         size=_size(size),
     )
+    scale = translator.header.scale
+    if scale and not 0.8 < scale < 1.25 and not size:
+        height, width = translator.header.size
+        click.echo(
+            f"note: the model was trained on pictures scaled to {scale:.2g} of their size; "
+            f"--size {height}x{width} scales these alike, if they are as large as those were.",
+            err=True,
+        )
     if samples > 1 and not has_noise(translator.generator):
         raise UserError(
             "this model draws no noise, so its samples would be alike: add --noise, "

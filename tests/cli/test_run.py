@@ -246,6 +246,18 @@ def test_several_samples_of_one_input(p2ptk: Any, pairs: Path, tmp_path: Path) -
     assert pictures[0] != pictures[1]
 
 
+def test_a_model_of_shrunken_pictures_says_so(p2ptk: Any, pairs: Path, tmp_path: Path) -> None:
+    small = [*TINY, "--size", "16", "--steps", "1"]
+    assert p2ptk("run", "-d", pairs, *small, "-o", tmp_path / "run").exit_code == 0
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (32, 32)).save(picture)
+    said = p2ptk("translate", tmp_path / "run", picture, "-o", tmp_path / "out").output
+    assert "scaled to 0.5 of their size; --size 16x16" in said
+    done = p2ptk("translate", tmp_path / "run", picture, "-o", tmp_path / "o", "--size", "16")
+    assert "scaled to" not in done.output
+    assert Image.open(tmp_path / "o" / "a.png").size == (16, 16)
+
+
 def test_translate_refuses_what_looks_like_a_pair(
     p2ptk: Any, trained: Path, pairs: Path, tmp_path: Path
 ) -> None:
