@@ -115,6 +115,8 @@ def build_parts(
     terms = _terms(config.losses, losses or {})
     if discriminator is None:
         _refuse_adversarial(terms)
+    if config.train.pool:
+        _refuse_pooled(terms)
     if not terms:
         raise UserError("there is no loss to train with: name one, as in -L l1:weight=100.")
     augmentations = [
@@ -208,6 +210,16 @@ def _refuse_adversarial(terms: list[Term]) -> None:
             f"the loss {needy[0]!r} needs a discriminator: give one with -D, "
             f"or drop the loss with -L -{needy[0]}."
         )
+
+
+def _refuse_pooled(terms: list[Term]) -> None:
+    """Losses that set a fake against its own target can't be given fakes of other pairs."""
+    for term in terms:
+        if getattr(term.loss, "needs_own_pair", False):
+            raise UserError(
+                f"the loss {term.key!r} compares a translation with its own target, and train.pool "
+                "shows D translations of other pairs: set train.pool=0, or take another loss."
+            )
 
 
 def check_size(config: RunConfig, generator: nn.Module) -> None:

@@ -132,6 +132,7 @@ class Loss(Protocol):
     differentiates D by its input (the core judges in float32, on inputs that require gradients);
     `every = 16` for lazy terms (called on every 16th step and scaled by 16);
     `adversarial`, whether it asks the discriminator (by default: whether it has `discriminator`);
+    `needs_own_pair = True` where D's phase sets a fake against its own target (no `train.pool`);
     `trainable = "generator" | "discriminator"` when a module's parameters join that optimiser.
     """
 

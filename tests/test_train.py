@@ -170,6 +170,7 @@ def test_bad_input_leaves_no_folder_behind(tiny: Tiny, tmp_path: Path) -> None:
         ({"data": {"path": str(tmp_path / "none")}}, "none"),
         ({"discriminator": "none"}, "needs a discriminator"),
         ({"losses": []}, "no loss"),
+        ({"losses": ["gan:mode=rpgan"], "train": {"pool": 5}}, "train.pool=0"),
         ({"init": str(tmp_path / "none.safetensors")}, "none.safetensors"),
         ({"losses": {"l1": {"weight": "heavy"}}}, "weight should be a number"),
     ):

@@ -52,6 +52,7 @@ class GANLoss:
                 "or 'lsgan'."
             )
         self.mode = mode
+        self.needs_own_pair = mode == "rpgan"
         self.d_scale = d_scale
         self.real_label = 1.0 - label_smoothing
 

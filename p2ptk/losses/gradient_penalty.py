@@ -20,6 +20,7 @@ class GradientPenaltyLoss:
     """
 
     input_gradients: ClassVar[bool] = True
+    needs_own_pair: ClassVar[bool] = True
 
     def discriminator(self, t: Translation) -> Tensor:
         share = torch.rand(len(t.fake), 1, 1, 1, generator=t.rng).to(t.fake)
