@@ -32,20 +32,18 @@ def build_data(config: RunConfig, dataset: Dataset | None = None) -> Data:
     """Open the dataset and look at its first pair."""
     dataset = dataset or create("dataset", config.data)
     train, val = need_split(dataset, "train"), need_split(dataset, "val")
-    sides = [(dataset.a, "source"), (dataset.b, "target")]
+    sides = [dataset.a, dataset.b]
     first = train[0]
     tensors = [first.source, first.target]
     if config.direction == "BtoA":
         sides, tensors = sides[::-1], tensors[::-1]
-    channels = [
-        side.depth or tensor.shape[0] for (side, _), tensor in zip(sides, tensors, strict=True)
-    ]
+    channels = [side.depth or x.shape[0] for side, x in zip(sides, tensors, strict=True)]
     return Data(
         dataset=dataset,
         train=train,
         val=val,
-        source=sides[0][0],
-        target=sides[1][0],
+        source=sides[0],
+        target=sides[1],
         source_channels=channels[0],
         target_channels=channels[1],
         source_dtype=tensors[0].dtype,

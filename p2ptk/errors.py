@@ -18,12 +18,6 @@ class UserError(P2ptkError):
     exit_code = 2
 
 
-class Stopped(P2ptkError):
-    """The run ended early at the user's or the queue's wish and can be resumed."""
-
-    exit_code = 3
-
-
 class Diverged(P2ptkError):
     """A loss or weight became NaN or infinite; the last good checkpoint is kept."""
 

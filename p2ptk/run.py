@@ -17,14 +17,14 @@ from p2ptk.config import RunConfig
 from p2ptk.data import build_data
 from p2ptk.device import choose_device, describe_device, prepare
 from p2ptk.errors import UserError
-from p2ptk.files import lock_folder, sha256, write_atomically
+from p2ptk.files import free_name, lock_folder, sha256, write_atomically
 from p2ptk.interrupts import Interrupts
 from p2ptk.layers import layers_of, merge, read_toml
 from p2ptk.manifest import first_lines, make_header, pairs_digest, record
 from p2ptk.observe import Lines, Observer
 from p2ptk.plugins import registry
 from p2ptk.report.page import write_report
-from p2ptk.runfolder import RunFolder, fresh_name
+from p2ptk.runfolder import RunFolder
 from p2ptk.train import Outcome, Trainer
 from p2ptk.weights import find_model, load_matching, load_tensors
 
@@ -43,8 +43,7 @@ def start(
     objects: `dataset`, `generator`, `discriminator`, `losses` in place of their specs.
     Raises UserError for bad input, before anything is written; Diverged as the trainer does.
     """
-    if folder.holds_run:
-        folder.create()  # says why not
+    folder.need_free()
     config = resolve_config(config)
     device = choose_device(config.device)
     prepare(device, config.deterministic)
@@ -200,6 +199,11 @@ def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
         ) from error
 
 
+def default_folder(config: RunConfig) -> Path:
+    """`runs/DATA-GENERATOR`, or with -2, -3 ... behind it where that is taken."""
+    return free_name(Path("runs", f"{config.data.name}-{config.generator.name}"))
+
+
 def fit(
     config: RunConfig | str | Path | None = None,
     *,
@@ -244,5 +248,5 @@ def fit(
             nested = {part: nested}
         layers.append(nested)
     made = RunConfig.of(*layers)
-    folder = RunFolder(output or fresh_name(Path("runs"), made.data.name, made.generator.name))
+    folder = RunFolder(output or default_folder(made))
     return start(made, folder, Observer() if quiet else Lines(), **objects)

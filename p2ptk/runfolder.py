@@ -38,8 +38,8 @@ class RunFolder:
     def holds_run(self) -> bool:
         return self.config.exists()
 
-    def create(self) -> None:
-        """Make the folder. Raises UserError where it already holds a run or is a file."""
+    def need_free(self) -> None:
+        """Raises UserError where the folder already holds a run, or is a file."""
         if self.holds_run:
             raise UserError(
                 f"{self.path} already holds a run: resume it with `p2ptk resume {self.path}`, "
@@ -47,6 +47,10 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; give a folder with -o.")
+
+    def create(self) -> None:
+        """Make the folder. Raises UserError as `need_free` does."""
+        self.need_free()
         with explained(self.path):
             self.samples.mkdir(parents=True, exist_ok=True)
 
@@ -135,12 +139,3 @@ def revision(folder: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
-
-
-def fresh_name(parent: Path, *words: str) -> Path:
-    """`runs/earth-unet`, or with -2, -3 ... behind it where that is taken."""
-    base = "-".join(words)
-    number, path = 2, parent / base
-    while path.exists():
-        path, number = parent / f"{base}-{number}", number + 1
-    return path

@@ -41,15 +41,6 @@ class ComponentSpec(click.ParamType):
         ]
 
 
-class RecipeName(ComponentSpec):
-    """The name of a recipe."""
-
-    name = "recipe"
-
-    def __init__(self) -> None:
-        super().__init__("recipe")
-
-
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every RunConfig field that has a flag; it is passed as `set_KEY`."""
     for dotted, info in reversed(options().items()):

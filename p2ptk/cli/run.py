@@ -11,7 +11,6 @@ import click
 
 from p2ptk.cli.options import (
     ComponentSpec,
-    RecipeName,
     config_options,
     data_spec,
     given_layer,
@@ -54,7 +53,12 @@ are those of a run's run.toml. Exit codes: 0 done, 1 fault, 2 bad input, 3 stopp
     multiple=True,
     help="A random change to the pairs; as -L.",
 )
-@click.option("--recipe", type=RecipeName(), help="Named set of options to begin from.")
+@click.option(
+    "--recipe",
+    type=ComponentSpec("recipe"),
+    metavar="RECIPE",
+    help="Named set of options to begin from.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file, as run.toml.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any config key.")
 @config_options
@@ -146,14 +150,13 @@ def run(
         click.echo(json.dumps(found) if as_json else "\n".join(in_words(found)))
         return 0
 
-    from p2ptk.run import resume, start
-    from p2ptk.runfolder import RunFolder, fresh_name
+    from p2ptk.run import default_folder, resume, start
+    from p2ptk.runfolder import RunFolder
 
     limit = seconds(max_time) if max_time else None
     if resume_if_exists and output is None:
         raise UserError("--resume-if-exists needs the run folder: give it with -o.")
-    words = (resolved.data.name, resolved.generator.name)
-    folder = RunFolder(output or fresh_name(Path("runs"), *words))
+    folder = RunFolder(output or default_folder(resolved))
     if resume_if_exists and folder.holds_run:
         outcome = resume(folder, observer, stop_at=stop_at, max_seconds=limit)
     else:

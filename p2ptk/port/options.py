@@ -100,9 +100,6 @@ class Options:
             raise UserError(f"the option {name} should be a whole number, not {value!r}.")
         return None if value is None else int(value)
 
-    def switch(self, name: str) -> bool:
-        return self.take(name) == "True"
-
     def note(self, name: str, value: object, words: str) -> None:
         self.notes.append(f"{name} = {value}: {words}")
 
