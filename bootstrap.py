@@ -4,6 +4,7 @@
     python bootstrap.py install         install p2ptk and the plugins of this repository
     python bootstrap.py test [ARGS]     install the test tools too, then run pytest ARGS
     python bootstrap.py check           lint, formatting and types
+    python bootstrap.py lowest [ARGS]   pytest ARGS on the oldest versions allowed
     python bootstrap.py lock [ARGS]     renew constraints.txt (--upgrade: to the newest versions)
 
 An existing .venv is kept and used, and nothing is installed again until a requirement changes.
@@ -28,14 +29,15 @@ if sys.version_info < OLDEST_PYTHON:  # so this file keeps to syntax that old Py
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
+LOWEST = ROOT / ".venv-lowest"
 STAMP = VENV / ".p2ptk-stamp"
 CONSTRAINTS = ROOT / "constraints.txt"
 SET_UP_TOOLS = ("uv", "hatchling", "editables")  # what installing takes, pinned like the rest
 
 
-def venv_program(name: str) -> Path:
-    """The path of a program that is installed in .venv, be it there or not."""
-    return VENV / "Scripts" / f"{name}.exe" if os.name == "nt" else VENV / "bin" / name
+def venv_program(name: str, venv: Path = VENV) -> Path:
+    """The path of a program that is installed in `venv`, be it there or not."""
+    return venv / "Scripts" / f"{name}.exe" if os.name == "nt" else venv / "bin" / name
 
 
 PYTHON = venv_program("python")
@@ -155,6 +157,23 @@ def check(arguments: list[str]) -> int:
     return 0
 
 
+def lowest(arguments: list[str]) -> int:
+    """A lower bound that no test ever ran on is a guess; here every direct requirement is at its.
+
+    Types and lint are left to the pinned versions.
+    """
+    ensure_uv()
+    python = venv_program("python", LOWEST)
+    run_or_exit("making .venv-lowest", UV, "venv", "--quiet", "--clear", "--python", PYTHON, LOWEST)
+    run_or_exit(
+        "installing the oldest versions",
+        *(UV, "pip", "install", "--quiet", "--python", python, "--resolution", "lowest-direct"),
+        *("--build-constraints", CONSTRAINTS, "--group=test"),
+        *(f"--editable={project}" for project in local_projects()),
+    )
+    return run(python, "-m", "pytest", *arguments)
+
+
 def lock(arguments: list[str]) -> int:
     """Pin everything for every platform; pins that still fit are kept unless --upgrade is given."""
     ensure_uv()
@@ -179,7 +198,14 @@ def refuse(command: str, arguments: list[str]) -> None:
         fail(f"{command} takes no arguments, but got: {' '.join(arguments)}", 2)
 
 
-COMMANDS = {"demo": demo, "install": only_install, "test": test, "check": check, "lock": lock}
+COMMANDS = {
+    "demo": demo,
+    "install": only_install,
+    "test": test,
+    "check": check,
+    "lowest": lowest,
+    "lock": lock,
+}
 
 
 def main(arguments: list[str]) -> int:
