@@ -105,18 +105,21 @@ def find(kind: str, name: str) -> Provided:
 
     Raises UserError with the nearest name.
     """
-    from p2ptk.plugins import registry
+    from p2ptk.plugins import BUILT_IN, registry
 
     if kind not in KINDS:
         raise UserError(f"there is no kind {kind!r}: {did_you_mean(kind, KINDS)}")
     known = registry().of_kind(kind)
-    found = [p for p in known if name in (p.name, p.qualified, *p.component.aliases)]
+    found = (
+        [p for p in known if name in (p.name, p.qualified)]
+        or [p for p in known if name == p.component.name]
+        or [p for p in known if name in p.component.aliases]
+    )
     if not found:
-        sentence = f"there is no {kind} {name!r}: {did_you_mean(name, [p.name for p in known])}"
-        failed = [f"{s.distribution} ({s.reason})" for s in registry().plugins if s.reason]
-        if failed:
-            sentence += f" Plugins that did not load: {'; '.join(failed)}."
-        raise UserError(sentence)
+        from p2ptk.missing import unknown
+
+        raise UserError(unknown(kind, name, [p.name for p in known]))
+    found = [p for p in found if p.distribution == BUILT_IN] or found
     if len(found) > 1:
         choices = " or ".join(repr(p.qualified) for p in found)
         raise UserError(f"{len(found)} plugins provide the {kind} {name!r}: write {choices}.")
@@ -133,15 +136,11 @@ def resolve(kind: str, spec: str | Mapping[str, Any] | Spec) -> Resolved:
     spec = Spec.of(spec)
     provided = find(kind, spec.name)
     whose = f"{kind} {provided.name!r}"
+    target = provided.load()
     try:
-        target = provided.component.load()
         fields = parameters(target, SUPPLIED.get(kind, ()))
-    except (ImportError, AttributeError) as error:
-        raise P2ptkError(
-            f"{whose} of {provided.distribution} {provided.version} can't be imported: {error}"
-        ) from error
-    except BadSignature as error:
-        raise P2ptkError(f"{whose} of {provided.distribution} has no schema: {error}") from error
+    except (BadSignature, NameError) as error:
+        raise P2ptkError(f"{whose} of {provided.provider} has no schema: {error}") from error
     given = dict(spec.params)
     if provided.component.migrate:
         given = provided.component.migrate(given)
@@ -177,7 +176,7 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     from p2ptk.schema import describe_type, parameters
 
     provided = find(kind, name)
-    target = provided.component.load()
+    target = provided.load()
     return {
         "kind": kind,
         "name": provided.name,

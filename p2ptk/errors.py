@@ -18,6 +18,10 @@ class UserError(P2ptkError):
     exit_code = 2
 
 
+class Unavailable(P2ptkError):
+    """A part can't be had here: its weights or its package are missing; the rest goes on."""
+
+
 class Diverged(P2ptkError):
     """A loss or weight became NaN or infinite; the last good checkpoint is kept."""
 

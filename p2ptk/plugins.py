@@ -8,14 +8,14 @@ never mentioned. Here each distribution is loaded with a PluginManager of its ow
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import os
 import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import metadata
@@ -23,39 +23,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-import pluggy
-
-from p2ptk import hooks
 from p2ptk.components import Component
-from p2ptk.contracts import KINDS
 from p2ptk.errors import P2ptkError, UserError, did_you_mean
+from p2ptk.loading import (
+    Incompatible,
+    Provided,
+    has_hooks,
+    import_file,
+    provided_by,
+    refuse_twice,
+    said,
+    split_entry,
+)
+
+__all__ = ["BUILT_IN", "GROUP", "Provided", "Registry", "Status", "configure", "registry"]
 
 GROUP = "p2ptk"
 BUILT_IN = "p2ptk"
 log = logging.getLogger("p2ptk")
-
-
-@dataclass(frozen=True)
-class Provided:
-    """A component and the distribution it came with."""
-
-    kind: str
-    component: Component
-    distribution: str
-    version: str
-    shadows: bool = False  # a built-in has the same name, so only the qualified one reaches this
-
-    @property
-    def name(self) -> str:
-        return self.qualified if self.shadows else self.component.name
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.distribution}/{self.component.name}"
-
-    @property
-    def provider(self) -> str:
-        return f"{self.distribution} {self.version}"
 
 
 @dataclass
@@ -72,10 +57,6 @@ class Status:
     file: Path | None = None  # of a local plugin
 
 
-class Incompatible(P2ptkError):
-    """The plugin was written for another contract than this release's."""
-
-
 class Registry:
     """All components of this process."""
 
@@ -84,34 +65,39 @@ class Registry:
         self._here: dict[tuple[str, str], Provided] = {}
 
     def of_kind(self, kind: str) -> list[Provided]:
-        """Components of a kind. A plugin's component can't shadow a built-in's bare name."""
+        """Components of a kind. A built-in keeps its bare name whatever the plugins have; one that
+        two plugins have is nobody's."""
         everything = [p for s in self.plugins for p in s.provides if p.kind == kind]
         everything += [p for p in self._here.values() if p.kind == kind]
-        own = {p.name for p in everything if p.distribution == BUILT_IN}
+        homes: dict[str, set[str]] = {}
+        for p in everything:
+            homes.setdefault(p.component.name, set()).add(p.distribution)
         return [
-            replace(p, shadows=p.distribution != BUILT_IN and p.name in own) for p in everything
+            replace(p, shared=p.distribution != BUILT_IN and len(homes[p.component.name]) > 1)
+            for p in everything
         ]
 
     def add_here(self, kind: str, component: Component) -> None:
         self._here[kind, component.name] = Provided(kind, component, "here", "0")
 
     def add(self, distribution: str, version: str, load: Callable[[], list[ModuleType]]) -> Status:
-        """Load one distribution's plugin modules, all or nothing."""
+        """Load one distribution's plugin modules, all or nothing.
+
+        Raises P2ptkError where that fails and P2PTK_STRICT_PLUGINS is 1.
+        """
         started = time.perf_counter()
         status = Status(distribution, version, "active")
         try:
-            for module in load():
-                status.provides += _provided_by(module, distribution, version)
-            _refuse_twice(status.provides)
-        except Exception as error:
-            if os.environ.get("P2PTK_STRICT_PLUGINS") == "1":
-                raise
+            # What a plugin prints must not get between the lines of --json.
+            with redirect_stdout(sys.stderr):
+                status.provides = _all_of(load(), distribution, version)
+        except (Exception, SystemExit) as error:
             status.status = "incompatible" if isinstance(error, Incompatible) else "failed"
-            told = isinstance(error, P2ptkError)
-            status.reason = str(error) if told else f"{type(error).__name__}: {error}"
-            status.trace = traceback.format_exc()
-            status.provides = []
-            log.warning("plugin %s %s did not load: %s", distribution, version, status.reason)
+            status.reason, status.trace = said(error), traceback.format_exc()
+            sentence = f"plugin {distribution} {version} did not load: {status.reason}"
+            if os.environ.get("P2PTK_STRICT_PLUGINS") == "1":
+                raise P2ptkError(sentence) from error
+            log.warning("%s", sentence)
             log.debug("%s", status.trace)
         status.seconds = time.perf_counter() - started
         self.plugins.append(status)
@@ -122,12 +108,12 @@ class Registry:
 
         Raises UserError where the file does not exist or provides nothing.
         """
-        kind, path, attribute = _split_entry(entry)
+        kind, path, attribute = split_entry(entry)
         if not path.is_file():
             raise UserError(f"there is no plugin file {str(path)!r}.")
         version = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
         distribution = f"local/{path.stem}"
-        module = _import_file(path)
+        module = import_file(path)
         if attribute:
             if not hasattr(module, attribute):
                 near = did_you_mean(attribute, [n for n in vars(module) if not n.startswith("_")])
@@ -135,85 +121,47 @@ class Registry:
             component = Component(name=attribute, target=getattr(module, attribute))
             provided = [Provided(kind, component, distribution, version)]
         else:
-            provided = _provided_by(module, distribution, version)
+            provided = provided_by(module, distribution, version)
+            refuse_twice(provided)
         if not provided:
             raise UserError(f"{path} provides nothing: it has no p2ptk_* function with @hookimpl.")
         self.plugins.append(Status(distribution, version, "active", provides=provided, file=path))
 
 
-def _provided_by(module: ModuleType, distribution: str, version: str) -> list[Provided]:
-    """What one plugin module's hooks give. Raises P2ptkError naming the first fault."""
-    api = getattr(module, "P2PTK_API", hooks.API)
-    if api != hooks.API:
-        upgrade = "p2ptk" if api > hooks.API else "the plugin"
-        raise Incompatible(
-            f"it was written for plugin API {api}, this p2ptk speaks {hooks.API}: upgrade {upgrade}"
-        )
-    known = [hooks.hook_name(kind) for kind in KINDS]
-    for name, value in vars(module).items():
-        if not name.startswith("p2ptk_") or not callable(value):
-            continue
-        if name not in known:
-            raise P2ptkError(f"it has an unknown hook {name!r}: {did_you_mean(name, known)}")
-        if not hasattr(value, "p2ptk_impl"):
-            raise P2ptkError(f"its hook {name!r} lacks the @hookimpl decorator")
-    manager = pluggy.PluginManager("p2ptk")
-    manager.add_hookspecs(hooks)
-    manager.register(module)
+def _all_of(modules: Sequence[ModuleType], distribution: str, version: str) -> list[Provided]:
+    """What the modules of one distribution give together."""
     found = []
-    for kind in KINDS:
-        for answer in getattr(manager.hook, hooks.hook_name(kind))():
-            # A hook written as a generator raises only when it is read.
-            for component in list(answer):
-                if not isinstance(component, Component):
-                    raise P2ptkError(f"{hooks.hook_name(kind)} gave {component!r}, no Component")
-                found.append(Provided(kind, component, distribution, version))
+    for module in modules:
+        found += provided_by(module, distribution, version)
+        if not has_hooks(module):
+            raise P2ptkError(
+                f"its entry point names {module.__name__!r}, which has no p2ptk_* function: "
+                "name the module that holds the hooks"
+            )
+    refuse_twice(found)
     return found
-
-
-def _refuse_twice(provided: Iterable[Provided]) -> None:
-    seen = set()
-    for p in provided:
-        if (p.kind, p.name) in seen:
-            raise P2ptkError(f"it provides the {p.kind} {p.name!r} twice")
-        seen.add((p.kind, p.name))
-
-
-def _split_entry(entry: str) -> tuple[str, Path, str]:
-    """`[KIND=]FILE.py[:Class]` in its parts; KIND goes with Class."""
-    match = re.fullmatch(r"(?:(\w+)=)?(.+\.py)(?::(\w+))?", entry)
-    if not match or bool(match[1]) != bool(match[3]):
-        raise UserError(f"a plugin file is written FILE.py or KIND=FILE.py:Class, not {entry!r}.")
-    if match[1] and match[1] not in KINDS:
-        raise UserError(f"there is no kind {match[1]!r}: {did_you_mean(match[1], KINDS)}")
-    return match[1] or "", Path(match[2]).expanduser(), match[3] or ""
-
-
-def _import_file(path: Path) -> ModuleType:
-    name = f"p2ptk_local_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Worker processes unpickle a dataset by its module's name.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise P2ptkError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
-    return module
 
 
 def _distributions() -> Iterator[tuple[str, str, list[metadata.EntryPoint]]]:
     """Installed distributions with plugin entry points, p2ptk's own first, others by name."""
     found: dict[str, tuple[str, list[metadata.EntryPoint]]] = {}
     for distribution in metadata.distributions():
-        points = [p for p in distribution.entry_points if p.group == GROUP]
-        name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
-        if points and name not in found:  # the first on the path is the one that imports
-            found[name] = (distribution.version, points)
+        try:
+            points = [p for p in distribution.entry_points if p.group == GROUP]
+            if not points:
+                continue
+            name = normal_name(distribution.metadata["Name"])
+            # The first on the path is the one that imports.
+            found.setdefault(name, (distribution.version, points))
+        except Exception as error:  # what another package left half removed is no concern of ours
+            log.debug("the metadata of a package can't be read: %s", said(error))
     for name in sorted(found, key=lambda n: (n != BUILT_IN, n)):
         yield name, *found[name]
+
+
+def normal_name(distribution: str) -> str:
+    """A distribution's name in the one spelling that all its spellings stand for."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _load_points(points: Sequence[metadata.EntryPoint]) -> list[ModuleType]:
@@ -242,9 +190,9 @@ def configure(*, enabled: bool | None = None, files: Sequence[str] | None = None
 def registry() -> Registry:
     """The process's components; plugins load at the first call."""
     made = Registry()
-    allowed = os.environ.get("P2PTK_PLUGINS")
+    allowed = _allowed()
     for name, version, points in _distributions():
-        wanted = allowed is None or name in re.split(r"[,\s]+", allowed.lower().replace("_", "-"))
+        wanted = allowed is None or name in allowed
         if name == BUILT_IN or (wanted and _options["enabled"]):
             made.add(name, version, lambda points=points: _load_points(points))  # type: ignore[misc]
         else:
@@ -254,6 +202,17 @@ def registry() -> Registry:
         from p2ptk import __version__, builtin
 
         made.add(BUILT_IN, __version__, lambda: [builtin])
+    for missing in (allowed or set()) - {s.distribution for s in made.plugins}:
+        near = did_you_mean(missing, [s.distribution for s in made.plugins])
+        log.warning("P2PTK_PLUGINS lists %r, which is no plugin installed here: %s", missing, near)
     for entry in _options["files"]:  # type: ignore[attr-defined]
         made.add_file(entry)
     return made
+
+
+def _allowed() -> set[str] | None:
+    """The distributions that P2PTK_PLUGINS lists; None where it is not set."""
+    listed = os.environ.get("P2PTK_PLUGINS")
+    if listed is None:
+        return None
+    return {normal_name(name) for name in re.split(r"[,\s]+", listed) if name}

@@ -28,7 +28,7 @@ P2PTK_STRICT_PLUGINS=1 makes a plugin that does not load an error.
 def plugins(context: click.Context, files: Sequence[str], as_json: bool) -> None:
     """List every plugin: its version, whether it is in use, what it provides, or why not.
 
-    With -v also the names, the seconds that loading took, and tracebacks.
+    With -v also the names, the seconds that loading took, and (on standard error) tracebacks.
     """
     from p2ptk.plugins import registry
 
@@ -75,8 +75,9 @@ def _print(found: Sequence[Status], verbose: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("plugin", "version", "status", "provides, or why not"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("plugin", "version", "status"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("provides, or why not", overflow="fold")
     if verbose:
         table.add_column("seconds", justify="right")
     for status in found:
@@ -95,9 +96,5 @@ def _print(found: Sequence[Status], verbose: bool) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    for status in found:
-        if verbose and status.trace:
-            console.print(Text(f"\n{status.distribution} {status.version}", style="bold"))
-            console.print(Text(status.trace.rstrip()))
     if any(status.trace for status in found) and not verbose:
         console.print(Text("\n-v shows the tracebacks", style="dim"))

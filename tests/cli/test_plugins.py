@@ -29,13 +29,11 @@ def test_each_plugin_and_what_became_of_it(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("two_plugins")
-def test_verbose_names_the_parts_and_shows_the_traceback(command: Command) -> None:
+def test_verbose_names_the_parts_and_the_time(command: Command) -> None:
     words = command("plugins", "-v").words
     assert "generator: oasis, unet" in words
     assert "launcher: cluster" in words
     assert "seconds" in words
-    assert "Traceback (most recent call last)" in words
-    assert "import no_such_module_at_all" in words
 
 
 @pytest.mark.usefixtures("two_plugins")
