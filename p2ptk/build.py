@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from p2ptk.components import Resolved, create, resolve
 from p2ptk.config import RunConfig, Train
@@ -15,22 +15,15 @@ from p2ptk.data import Data
 from p2ptk.device import Precision
 from p2ptk.errors import UserError
 from p2ptk.init import initialise
+from p2ptk.missing import need_providers
 from p2ptk.optim import make_updater
+from p2ptk.pairs.augment import Keyed
 from p2ptk.pool import Pool
-from p2ptk.randomness import sample_rng
 from p2ptk.specs import Spec
-from p2ptk.step import Networks, See, Term
+from p2ptk.speed import fast, shape
+from p2ptk.step import Networks, Term
 
 CORE_KEYS = ("weight", "every", "stage")
-
-
-@dataclass(frozen=True)
-class Keyed:
-    """An augmentation under its key, with the stage it acts at."""
-
-    key: str
-    augmentation: Any
-    stage: str
 
 
 @dataclass
@@ -53,7 +46,11 @@ def resolve_config(config: RunConfig) -> RunConfig:
 
     def full(kind: str, spec: Spec) -> Spec:
         core = {k: v for k, v in spec.params.items() if k in CORE_KEYS}
-        found = resolve(kind, spec.without(*CORE_KEYS))
+        try:
+            found = resolve(kind, spec.without(*CORE_KEYS))
+        except UserError:
+            need_providers(spec, config.providers, "the run")  # the better answer, where it raises
+            raise
         providers[f"{kind}/{found.provided.name}"] = found.provided.provider
         _note_nested(found, providers)
         return found.spec.having(**core)
@@ -70,6 +67,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
             "losses": all_full("loss", config.losses),
             "augmentations": all_full("augmentation", config.augmentations),
             "trackers": all_full("tracker", config.trackers),
+            "metrics": all_full("metric", config.metrics),
             "providers": providers,
         }
     )
@@ -119,25 +117,22 @@ def build_parts(
         _refuse_pooled(terms)
     if not terms:
         raise UserError("there is no loss to train with: name one, as in -L l1:weight=100.")
-    augmentations = [
-        Keyed(key, made, str(spec.params.get("stage", made.stage)))
-        for key, spec in config.augmentations.items()
-        for made in [create("augmentation", spec.without(*CORE_KEYS))]
-    ]
-    return Parts(generator, discriminator, terms, augmentations, dict(config.providers))
+    return Parts(generator, discriminator, terms, list(data.augmentations), dict(config.providers))
 
 
 def place(parts: Parts, train: Train, device: torch.device, precision: Precision) -> Networks:
-    """Networks and losses on the device, in channels-last, with an optimiser for each side.
+    """Networks and losses on the device, as is fast there, with an optimiser for each side.
 
+    Augmentations that watch the discriminator come with them, their state on the device, too.
     A loss with parameters is frozen in eval mode, unless it says which side it trains with.
     """
 
     def put(module: nn.Module) -> nn.Module:
-        return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return fast(module, train, device, precision)
 
     generator = put(parts.generator.train())
     discriminator = put(parts.discriminator.train()) if parts.discriminator else None
+    shape(generator, discriminator, train)
     trained: dict[str, list[tuple[str, nn.Parameter]]] = {
         "generator": list(generator.named_parameters()),
         "discriminator": list(discriminator.named_parameters()) if discriminator else [],
@@ -152,6 +147,13 @@ def place(parts: Parts, train: Train, device: torch.device, precision: Precision
             trained[side] += [(f"{term.key}.{name}", p) for name, p in named]
         else:
             term.loss.eval().requires_grad_(False)
+    watching = {
+        keyed.key: keyed.augmentation
+        for keyed in parts.augmentations
+        if keyed.stage == "judge" and hasattr(keyed.augmentation, "observe")
+    }
+    for augmentation in watching.values():
+        augmentation.state.to(device)
     g, d = trained["generator"], trained["discriminator"]
     return Networks(
         generator=generator,
@@ -160,32 +162,8 @@ def place(parts: Parts, train: Train, device: torch.device, precision: Precision
         d=make_updater(d, train, "d", precision.scaler()) if d else None,
         precision=precision,
         pool=Pool(train.pool) if train.pool else None,
+        watching=watching,
     )
-
-
-class Judged:
-    """The judge-stage augmentations: what the discriminator sees instead of the plain images."""
-
-    def __init__(self, augmentations: Sequence[Keyed], seed: int, size: tuple[int, int]) -> None:
-        self.drawing = [
-            (a.augmentation, sample_rng(seed, a.key)) for a in augmentations if a.stage == "judge"
-        ]
-        self.size = size
-
-    def draw(self, numbers: Sequence[int]) -> See | None:
-        """One draw for a step, used for every image of both phases; None without any."""
-        if not self.drawing:
-            return None
-        drawn = [(a, a.sample(numbers, self.size, rng)) for a, rng in self.drawing]
-
-        def see(source: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-            for augmentation, params in drawn:
-                # Parts of an accumulated batch share the draws of its first pairs.
-                here = {k: v[: len(image)].to(image.device) for k, v in params.items()}
-                source, image = augmentation.apply(source, image, here)
-            return source, image
-
-        return see
 
 
 def _terms(specs: Mapping[str, Spec], objects: Mapping[str, Any]) -> list[Term]:

@@ -36,6 +36,9 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "tracker": ("folder",),
 }
 
+# Where an augmentation may act; `Augmentation` says what each means.
+STAGES = ("derive", "data", "judge")
+
 # Keys of a component's table that belong to the core, so no component may call a parameter so.
 RESERVED = ("name", "weight", "as", "stage", "every")
 
@@ -96,7 +99,11 @@ class Judgement(NamedTuple):
 
 @runtime_checkable
 class Generator(Protocol):
-    """An `nn.Module` built with `source_channels, target_channels`."""
+    """An `nn.Module` built with `source_channels, target_channels`.
+
+    Optional attributes: `bounded = False` where the output is not confined to [-1, 1];
+    `capturable = False`, for any network, where a CUDA graph can't hold its forward and backward.
+    """
 
     size_multiple: int | tuple[int, int]
 
@@ -117,9 +124,14 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Discriminator(Protocol):
-    """An `nn.Module` built with `source_channels, target_channels`."""
+    """An `nn.Module` built with `source_channels, target_channels`.
 
-    receptive_field: int
+    receptive_field: pixels a side that one logit depends on, the most of any scale; norms, whose
+        statistics reach further, left out. None where that is the whole image, whatever its size.
+    Optional: `conditional = False` where the source makes no difference.
+    """
+
+    receptive_field: int | None
 
     def forward(self, source: Tensor, image: Tensor) -> Judgement:
         """Judge `image` as the translation of `source`."""
@@ -152,7 +164,10 @@ class Split(Protocol):
 class Dataset(Protocol):
     """Pairs by split. `a` and `b` say what the two sides hold.
 
-    A split may also have `names` (the pairs' names without decoding) and `sizes`.
+    A split may also have `names` (the pairs' names without decoding), `sizes() -> (H, W) of each
+    pair`, and `files() -> paths` of all files that its pairs are made of, in their order: decoded
+    pairs are then kept between runs, until a file's path, size or time changes, or the dataset's
+    parameters or version. What decodes to something else each time must not have `files`.
     """
 
     a: Side
@@ -169,10 +184,22 @@ RngOf = Callable[[int], "torch.Generator"]
 class Augmentation(Protocol):
     """Random changes to a batch, as a pure function of explicitly drawn numbers.
 
-    stage: "derive" makes the source from the target before anything else; "data" comes next;
-        "judge" is differentiable and is applied to every image that D sees in a step.
-    Optional: `load_size(size) -> (H, W)`, the size the feed resizes to when the augmentation
-    crops; `geometry(x, params, nearest) -> x`, its geometric part alone, for extra tensors.
+    stage: "derive" makes the source from the target before anything else: the source comes as a
+        copy of the target, and of several augmentations each changes what the one before made;
+        "data" comes next; "judge" is differentiable and is applied to every image that D sees in a
+        step.
+    Optional, for any stage: `sides(source: Side, target: Side)`, told once, before step 0, what
+        the two sides hold, so that labels are resampled by nearest neighbour; it raises UserError
+        where the augmentation has no meaning for them. `load_size(size) -> (H, W)`, the size the
+        feed resizes to when the augmentation crops. `geometry(x, params, nearest) -> x`, its
+        geometric part alone, for extra tensors.
+    Optional, for "derive": `restore(source, image) -> image`, where `apply` changes the target as
+        well, or where a translation is to be finished by what is known of the source: it makes a
+        picture, as the data holds them, from the source and an image as the networks have it.
+    Optional, for "judge": `observe(judged_real: Judgement) -> dict of scalars`, called without
+        gradient at the end of each step in which D judged real images (logits only, features left
+        out); what it returns is logged as KEY_NAME. Nothing in it may wait for the device. What it
+        remembers are buffers of `state`, an `nn.Module`: moved to the device, kept in checkpoints.
     """
 
     stage: Literal["derive", "data", "judge"]
@@ -189,7 +216,19 @@ class Augmentation(Protocol):
 
 
 class Metric(Protocol):
-    """Accumulates over batches; the result does not depend on how images are batched."""
+    """Accumulates over batches; the result does not depend on how images are batched.
+
+    Optional attributes: `higher_is_better`, a bool or a dict of them by value; `values`, by name
+    the score of each image in their order (the mean over images then gets a bootstrap interval,
+    and per_image.csv a column); `intervals()`, by name (low, high) or None, where the value is no
+    mean over images; `protocol`, how the value is defined, in a line (else the docstring's first
+    paragraph); `notes() -> list of sentences` a reader of the values should know;
+    `prepare(setting)`, called once before the first batch with what `metrics/setting.py` says;
+    `samples = n` with `update_samples(fakes, target, source)` in place of `update`, where several
+    translations of each source are compared: fakes is n N C H W, each of the n with other noise.
+    Raises UserError where the images don't suit it, Unavailable where its weights or a package
+    can't be had: it is then left out, with that sentence, and the others go on.
+    """
 
     def update(self, fake: Tensor, target: Tensor, source: Tensor) -> None: ...
 
@@ -249,6 +288,10 @@ class Translation:
             with torch.set_grad_enabled(self.phase == "D" and torch.is_grad_enabled()):
                 self._judged["real"] = self.judge(self.source, self.target)
         return self._judged["real"]
+
+    def has_judged(self, which: Literal["real", "fake"]) -> bool:
+        """Whether the discriminator was asked for that judgement in this phase."""
+        return which in self._judged
 
     def log(self, name: str, value: Tensor) -> None:
         """Have a scalar written to metrics.jsonl beside the losses."""

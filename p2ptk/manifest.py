@@ -14,6 +14,7 @@ from p2ptk.config import RunConfig
 from p2ptk.contracts import Side
 from p2ptk.data import Data
 from p2ptk.device import choose_precision, describe_device
+from p2ptk.layers import listed
 from p2ptk.specs import Spec
 from p2ptk.weights import ModelHeader
 
@@ -22,7 +23,7 @@ def make_header(config: RunConfig, data: Data, parts: Parts, parent: str | None)
     """The header of the model files that this run writes."""
     multiple: Any = getattr(parts.generator, "size_multiple", 1)
     size = config.val_size or config.size
-    derive = [config.augmentations[a.key] for a in parts.augmentations if a.stage == "derive"]
+    derive = [a.key for a in parts.augmentations if a.stage == "derive"]
     return ModelHeader(
         generator=config.generator.table(),
         source_channels=data.source_channels,
@@ -38,7 +39,8 @@ def make_header(config: RunConfig, data: Data, parts: Parts, parent: str | None)
         parent=parent,
         inference_norm=config.inference.norm,
         inference_dropout=config.inference.dropout,
-        derive=tuple(spec.table() for spec in derive),
+        derive=tuple(listed(key, config.augmentations[key]) for key in derive),
+        photo_channels=data.photo_channels,
         trained_on=data_name(config.data),
         pairs=len(data.train),
         aspect=data.source_size[1] / data.source_size[0],
@@ -107,7 +109,13 @@ def _side(config: RunConfig, data: Data, which: int) -> str:
     side: Side = (data.source, data.target)[which]
     channels = (data.source_channels, data.target_channels)[which]
     dtype = _dtype((data.source_dtype, data.target_dtype)[which])
-    return f"{letter} ({side.kind}, {channels} channel{'s' * (channels != 1)}, {dtype})"
+    shown = f"{channels} channel{'s' * (channels != 1)}"
+    if data.photo_channels and which == 0:
+        makers = [a.key for a in data.augmentations if a.stage == "derive"]
+        return f"made from the target by {', then '.join(makers)} ({shown})"
+    if data.photo_channels not in (None, channels):
+        shown += f" made from {data.photo_channels}"
+    return f"{letter} ({side.kind}, {shown}, {dtype})"
 
 
 def short(kind: str, spec: Spec) -> str:

@@ -13,13 +13,15 @@ from p2ptk.optim import Average, Updater
 from p2ptk.step import Networks, Term
 from p2ptk.tensors import shape_of
 
-POOL = "train.pool"  # its name among the extras, beside the losses' keys
+# Names among the extras, beside the losses' keys.
+POOL = "train.pool"
+WATCHING = "augmentations"
 
 
 def training_tensors(
     networks: Networks, losses: Sequence[Term], average: Average | None
 ) -> dict[str, dict[str, Tensor]]:
-    """All tensors that a resumed run needs: networks, average, optimisers, losses with buffers."""
+    """All tensors that a resumed run needs, of networks, average, optimisers and others."""
     groups = {name: module.state_dict() for name, module in _modules(networks, average)}
     groups["optimizers"] = {
         f"{side}/{name}": tensor
@@ -28,7 +30,7 @@ def training_tensors(
     }
     groups["extras"] = {
         f"{key}/{name}": tensor
-        for key, module in _loss_modules(losses)
+        for key, module in _others(networks, losses)
         for name, tensor in module.state_dict().items()
     }
     if networks.pool is not None:
@@ -47,8 +49,8 @@ def restore_tensors(
         restore_optimizer(updater.optimizer, updater.parameters.items(), _under(side, moments))
         updater.scaler.load_state_dict(checkpoint.state["scalers"][side])
     extras = checkpoint.load("extras")
-    for key, module in _loss_modules(losses):
-        _load(module, _under(key, extras), f"the loss {key!r} of {checkpoint.folder}")
+    for key, module in _others(networks, losses):
+        _load(module, _under(key, extras), f"{key!r} in the extras of {checkpoint.folder}")
     if networks.pool is not None:
         device = next(networks.generator.parameters()).device
         networks.pool.restore(_under(POOL, extras), device)
@@ -73,10 +75,13 @@ def _updaters(networks: Networks) -> Iterator[tuple[str, Updater]]:
         yield "d", networks.d
 
 
-def _loss_modules(losses: Sequence[Term]) -> Iterator[tuple[str, nn.Module]]:
+def _others(networks: Networks, losses: Sequence[Term]) -> Iterator[tuple[str, nn.Module]]:
+    """Losses that are modules, and the states of augmentations that watch the discriminator."""
     for term in losses:
         if isinstance(term.loss, nn.Module):
             yield term.key, term.loss
+    for key, augmentation in networks.watching.items():
+        yield f"{WATCHING}.{key}", augmentation.state
 
 
 def _under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,8 +8,8 @@ One generator forward serves both phases. Nothing here knows of files, logging o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -20,10 +20,10 @@ from p2ptk.device import Precision
 from p2ptk.feed import Batch
 from p2ptk.freeze import frozen, still_statistics
 from p2ptk.optim import Updater
+from p2ptk.pairs.augment import Drawn, Logits, tell_watching
 from p2ptk.pool import Pool
 
 Phase = Literal["D", "G"]
-See = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Networks:
     """What one step updates. Without a discriminator only the generator's phase runs.
 
     pool: earlier translations that D sees among the new ones.
+    watching: judge-stage augmentations that are told of D's judgement of the real images, by key.
     """
 
     generator: nn.Module
@@ -39,6 +40,7 @@ class Networks:
     d: Updater | None
     precision: Precision
     pool: Pool | None = None
+    watching: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Step:
 
     seed: what dropout draws from. judge: score G by the D after or before its update.
     adversarial: False before D's start; then D neither trains nor is asked.
-    see: the judge-stage augmentation of this step, applied to all that D sees.
+    see: the judge-stage augmentations of this step, applied to all that D sees.
     """
 
     number: int = 0
@@ -80,7 +82,7 @@ class Step:
     judge: Literal["after", "before"] = "after"
     accumulate: int = 1
     adversarial: bool = True
-    see: See | None = None
+    see: Drawn | None = None
 
 
 def adversarial_step(
@@ -100,19 +102,21 @@ def adversarial_step(
         fakes = [_translate(networks, part, step, i, shared) for i, part in enumerate(parts)]
 
     scalars: dict[str, Tensor] = {}
+    real: list[Logits] = []
     updates_d = networks.d is not None and step.adversarial
     if updates_d:
-        d_finite = _backward("D", networks, losses, parts, fakes, step, scalars)
+        d_finite = _backward("D", networks, losses, parts, fakes, step, scalars, real)
     if updates_d and step.judge == "after":
         networks.d.step(d_finite)  # type: ignore[union-attr]
 
     if not shared:
         fakes = None  # type: ignore[assignment]
-    g_finite = _backward("G", networks, losses, parts, fakes, step, scalars)
+    g_finite = _backward("G", networks, losses, parts, fakes, step, scalars, [])
     if updates_d and step.judge == "before":
         networks.d.step(d_finite)  # type: ignore[union-attr]
     networks.g.step(g_finite)
 
+    scalars |= tell_watching(networks.watching, real)
     scalars["finite"] = (g_finite & d_finite) if updates_d else g_finite
     return scalars
 
@@ -125,10 +129,11 @@ def critic_step(
     with torch.no_grad():
         fakes = [_translate(networks, part, step, i, False) for i, part in enumerate(parts)]
     scalars: dict[str, Tensor] = {}
-    finite = _backward("D", networks, losses, parts, fakes, step, scalars)
+    real: list[Logits] = []
+    finite = _backward("D", networks, losses, parts, fakes, step, scalars, real)
     assert networks.d is not None
     networks.d.step(finite)
-    return {**scalars, "finite": finite}
+    return {**scalars, **tell_watching(networks.watching, real), "finite": finite}
 
 
 def _translate(networks: Networks, batch: Batch, step: Step, part: int, keep: bool) -> Tensor:
@@ -146,25 +151,31 @@ def _backward(
     fakes: Sequence[Tensor] | None,
     step: Step,
     scalars: dict[str, Tensor],
+    real: list[Logits],
 ) -> Tensor:
-    """One phase's gradients, left in `.grad`; says whether the loss was finite."""
+    """One phase's gradients, left in `.grad`; says whether the loss was finite.
+
+    scalars, real: take the terms' values, and D's logits of each part's real images.
+    """
     updater = networks.d if phase == "D" else networks.g
     assert updater is not None
     total: Tensor = torch.zeros((), device=parts[0].source.device)
     with frozen(networks.d if phase == "G" else None):
         for i, part in enumerate(parts):
             fake = fakes[i] if fakes is not None else _translate(networks, part, step, i, True)
-            # Losses that draw take a part's own numbers, as dropout does.
-            drawn = replace(step, seed=step.seed + i)
+            # Losses and augmentations that draw take a part's own numbers, as dropout does.
+            see = step.see.part(i, len(parts)) if step.see and len(parts) > 1 else step.see
+            drawn = replace(step, seed=step.seed + i, see=see)
             origin = part.source
             if phase == "D" and networks.pool is not None:
                 origin, fake = networks.pool.exchange(origin, fake.detach(), drawn.seed)
-            terms, notes = _terms(phase, networks, losses, part, fake, origin, drawn)
+            terms, notes, judged = _terms(phase, networks, losses, part, fake, origin, drawn)
             if not terms:
                 continue
             loss = torch.stack(list(terms.values())).sum() / len(parts)
             updater.backward(loss)
             total = total + loss.detach()
+            real += [tuple(x.detach() for x in logits) for logits in judged]
             for name, value in {**terms, **notes}.items():
                 scalars[name] = scalars.get(name, 0) + value.detach() / len(parts)
     scalars[f"{phase.lower()}_loss"] = total
@@ -179,8 +190,8 @@ def _terms(
     fake: Tensor,
     origin: Tensor,
     step: Step,
-) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
-    """The weighted terms of one phase, and what the losses noted beside them.
+) -> tuple[dict[str, Tensor], Mapping[str, Tensor], list[Logits]]:
+    """The weighted terms of one phase, what the losses noted, and how the real images were judged.
 
     origin: what `fake` was made from; not the batch's source where it comes from a pool.
     """
@@ -194,7 +205,8 @@ def _terms(
         t = exact if getattr(term.loss, "input_gradients", False) else plain
         value = term.loss.discriminator(t) if phase == "D" else term.loss.generator(t)
         terms[f"{phase.lower()}_{term.key}"] = value.float() * (term.weight * term.every)
-    return terms, {**plain.logged, **exact.logged}
+    judged = [t.judged_real.logits for t in (plain, exact) if t.has_judged("real")][:1]
+    return terms, {**plain.logged, **exact.logged}, judged
 
 
 def _translation(

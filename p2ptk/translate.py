@@ -52,6 +52,8 @@ class Translator:
     batch_size: pictures of one size, or tiles of one picture, that run together.
     seed: of the noise, where the model keeps dropout on.
     size: height and width that pictures are scaled to first; the results have that size.
+    derive: make the source from each picture, where the model was trained so; otherwise pictures
+        are sources already, such as drawings for a model of edges.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Translator:
         batch_size: int = 1,
         seed: int = 0,
         size: tuple[int, int] | None = None,
+        derive: bool = True,
     ) -> None:
         if min(tile, batch_size, *(size or ())) < 1 or (overlap or 0) < 0:
             raise UserError("tile, batch_size and size should be at least 1, overlap at least 0.")
@@ -73,7 +76,7 @@ class Translator:
         self.device, self.precision = device, precision
         self.tile, self.batch_size, self.seed = tile, batch_size, seed
         self.overlap = min(64, tile // 4) if overlap is None else overlap
-        self.codec = Codec(header, device, seed, size)
+        self.codec = Codec(header, device, seed, size, derive)
 
     @classmethod
     def load(
@@ -89,6 +92,7 @@ class Translator:
         batch_size: int = 1,
         seed: int = 0,
         size: tuple[int, int] | None = None,
+        derive: bool = True,
     ) -> Translator:
         """A model file, or a run folder's newest weights.
 
@@ -112,6 +116,7 @@ class Translator:
             batch_size=batch_size,
             seed=seed,
             size=size,
+            derive=derive,
         )
 
     def network(self, seed: int | None = None) -> nn.Module:
@@ -172,8 +177,9 @@ class Translator:
 
     def _whole(self, module: nn.Module, raw: Tensor, side: Side) -> Tensor:
         height, width = raw.shape[-2:]
-        source = pad(self.codec.source(raw, side), self.header.size_multiple)
-        return self.codec.finish(self._forward(module, source)[..., :height, :width])
+        source = self.codec.source(raw, side)
+        image = self._forward(module, pad(source, self.header.size_multiple))
+        return self.codec.finish(image[..., :height, :width], source)
 
     def _in_tiles(self, module: nn.Module, raw: Tensor, side: Side) -> Tensor:
         """One big picture 1 C H W, a row of tiles at a time."""
@@ -183,8 +189,11 @@ class Translator:
         )
         down, across = rows.indices, columns.indices
         # A source made from a photo needs the whole of it.
-        derived = self.codec.source(raw, side).cpu() if self.codec.derive else None
+        derived = self.codec.source(raw, side).cpu() if self.codec.derives else None
         whole = raw if derived is None else derived
+
+        def seen(part: Tensor) -> Tensor:
+            return self.codec.source(part, side) if derived is None else part.to(self.device)
 
         def crop(places: Sequence[tuple[int, int]]) -> Tensor:
             tiles = torch.cat(
@@ -195,14 +204,19 @@ class Translator:
                     for y, x in places
                 ]
             )
-            return self.codec.source(tiles, side) if derived is None else tiles.to(self.device)
+            return seen(tiles)
 
         def blended(network: nn.Module) -> Tensor:
             def run(places: list[tuple[int, int]]) -> Tensor:
                 return self._forward(network, crop(places))
 
-            strips = feathered(rows, columns, run, self.batch_size)
-            return torch.cat([self.codec.finish(strip[None]) for strip in strips], 2)
+            done: list[Tensor] = []
+            for strip in feathered(rows, columns, run, self.batch_size):
+                top = sum(each.shape[2] for each in done)
+                here = whole[:, :, top : top + strip.shape[1]]
+                source = seen(here) if self.codec.augmentations else None
+                done.append(self.codec.finish(strip[None], source))
+            return torch.cat(done, 2)
 
         if not uses_own_statistics(module):
             return blended(module)

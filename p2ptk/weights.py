@@ -67,7 +67,10 @@ class ModelHeader(BaseModel):
     parent: what the weights were started from (`--init`).
     inference_norm: batch norm at test time by running statistics or by each picture's own.
     inference_dropout: whether dropout stays on at test time.
-    derive: specs of the augmentations that make the source from a photo.
+    derive: specs of the augmentations that make the source from a photo, with their keys as `as`.
+    photo_channels: of that photo; `target_channels` where it is left out.
+    validation, best_by: of a run's best weights, their values on the validation pairs at this step,
+        and the value that they were selected by.
     trained_on, pairs: name of the data, number of training pairs.
     version: of the p2ptk that wrote it.
     """
@@ -91,6 +94,9 @@ class ModelHeader(BaseModel):
     inference_norm: Literal["running", "image"] = "running"
     inference_dropout: bool = False
     derive: tuple[dict[str, Any], ...] = ()
+    photo_channels: Annotated[int, Field(gt=0)] | None = None
+    validation: dict[str, float] = {}
+    best_by: str | None = None
     trained_on: str | None = None
     pairs: int | None = None
     aspect: float | None = None
@@ -195,14 +201,16 @@ def load_generator(
 def _build(path: Path, header: ModelHeader) -> nn.Module:
     """The header's generator, not yet with its weights."""
     from p2ptk.components import create
+    from p2ptk.rebuild import rebuilding
 
     try:
-        module: nn.Module = create(
-            "generator",
-            header.spec,
-            source_channels=header.source_channels,
-            target_channels=header.target_channels,
-        )
+        with rebuilding():
+            module: nn.Module = create(
+                "generator",
+                header.spec,
+                source_channels=header.source_channels,
+                target_channels=header.target_channels,
+            )
     except P2ptkError as error:
         missing = missing_providers(header.providers)
         if missing:

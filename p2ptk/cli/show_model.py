@@ -94,30 +94,39 @@ def model_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if facts["statistics"]:
         count += f" and {facts['statistics']:,} running statistics"
     dtypes = ", ".join(facts["dtypes"])
+    photo, channels = header.photo_channels, header.target_channels
+    source = f"{a}: {_side(header.source, header.source_channels, header.source_dtype)}"
+    if header.derive:
+        count_of = header.source_channels
+        source = f"{count_of} channel{'s' * (count_of != 1)}, made from a photo like the target"
     lines = [
         ("file", f"{facts['file']} ({facts['bytes'] / 2**20:.1f} MiB)"),
         ("generator", _spaced(header.spec)),
         ("holds", f"{count} in {facts['tensors']} tensors ({dtypes})"),
-        ("source", f"{a}: {_side(header.source, header.source_channels, header.source_dtype)}"),
-        ("target", f"{b}: {_side(header.target, header.target_channels, header.target_dtype)}"),
+        ("source", source),
+        ("target", f"{b}: {_side(header.target, photo or channels, header.target_dtype)}"),
         ("size", size),
         ("trained", trained),
         ("at test time", f"{rule}, dropout {'on' if header.inference_dropout else 'off'}"),
     ]
     if header.aspect and abs(header.aspect - header.size[1] / header.size[0]) > 0.01:
         lines.append(("shape", f"its sources were {header.aspect:.3g} times as wide as high"))
-    lines += [("made from a photo", str(Spec.of(table))) for table in header.derive]
+    lines += [("source made by", str(Spec.of(table))) for table in header.derive]
+    if photo not in (None, channels):
+        lines.append(("the network", f"gives {channels} channels, made into the target's {photo}"))
     if header.parent:
         lines.append(("started from", header.parent))
     lines.append(("written by", f"p2ptk {header.version}, format {header.format}"))
-    return lines + list(_needs(facts["providers"]))
+    makers = [f"augmentation/{table['name']}" for table in header.derive]
+    return lines + list(_needs(facts["providers"], makers))
 
 
-def _needs(providers: list[dict[str, str]]) -> Iterable[tuple[str, str]]:
-    """What the generator needs to be built again, and what took part in its training."""
+def _needs(providers: list[dict[str, str]], makers: list[str]) -> Iterable[tuple[str, str]]:
+    """What the generator needs to be built again, or its source to be made, and what took part in
+    its training."""
     grouped: dict[tuple[str, ...], list[str]] = {}
     for each in providers:
-        built = each["part"].startswith(("generator/", "encoder/"))
+        built = each["part"].startswith(("generator/", "encoder/")) or each["part"] in makers
         label = "needs" if built else "trained with"
         key = (label, each["provider"], each["state"], each["note"])
         grouped.setdefault(key, []).append(each["part"].replace("/", " ", 1))

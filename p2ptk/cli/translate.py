@@ -29,6 +29,9 @@ Examples:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder.")
 @click.option("--compare", is_flag=True, help="Also write source | output (| target) sheets.")
 @click.option("--as-is", is_flag=True, help="Translate pictures that look like a pair, too.")
+@click.option("--derive/--no-derive", default=True,
+              help="Make the source from photos, if the model was trained so, or take INPUTs as "
+              "sources: drawings for a model of edges.")  # fmt: skip
 @click.option("--size", metavar="N", help="Scale pictures first: N, or HEIGHTxWIDTH.")
 @click.option("--tile", type=click.IntRange(min=16), default=1024, show_default=True,
               help="Cut larger pictures in tiles of this size.")  # fmt: skip
@@ -55,6 +58,7 @@ def translate(
     output: Path,
     compare: bool,
     as_is: bool,
+    derive: bool,
     size: str | None,
     tile: int,
     overlap: int | None,
@@ -74,7 +78,7 @@ def translate(
     Any size will do: pictures are padded, and cut in overlapping tiles when they are large.
     """
     from p2ptk.cli.live import progress_bar
-    from p2ptk.cli.options import open_data
+    from p2ptk.cli.options import open_data, read_size
     from p2ptk.data import need_split
     from p2ptk.errors import UserError
     from p2ptk.inference import has_noise
@@ -96,7 +100,8 @@ def translate(
         overlap=overlap,
         batch_size=batch_size,
         seed=seed,
-        size=_size(size),
+        size=read_size(size),
+        derive=derive,
     )
     scale = translator.header.scale
     if scale and not 0.8 < scale < 1.25 and not size:
@@ -148,14 +153,3 @@ def _place(output: Path, seed: int) -> Path:
     if output.suffix:
         return output.with_name(f"{output.stem}-seed-{seed}{output.suffix}")
     return output / f"seed-{seed}"
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    from p2ptk.errors import UserError
-
-    if text is None:
-        return None
-    sides = text.split("x")
-    if not all(side.isdigit() and int(side) > 0 for side in sides) or len(sides) > 2:
-        raise UserError(f"--size takes N or HEIGHTxWIDTH, not {text!r}.")
-    return int(sides[0]), int(sides[-1])

@@ -12,7 +12,7 @@ from p2ptk.contracts import Pair, Side
 from p2ptk.datasets.images import Header, UnreadableImage, check_image, read_image
 from p2ptk.datasets.sides import read_side
 from p2ptk.errors import UserError
-from p2ptk.randomness import seed_of
+from p2ptk.pairs.subset import drawn
 
 SHOWN = 10  # problems listed in a message
 
@@ -30,16 +30,20 @@ class Problem:
 
 @dataclass(frozen=True)
 class Entry:
-    """One pair on disk. `a == b` means that the file's left half is A and its right half B."""
+    """One pair on disk. `a == b` means that the file's left half is A and its right half B.
+
+    single: both sides are the whole of that file.
+    """
 
     name: str
     a: Path
     b: Path
     size: tuple[int, int] = (0, 0)  # height, width of one side; known once checked
+    single: bool = False
 
     @property
     def halves(self) -> bool:
-        return self.a == self.b
+        return self.a == self.b and not self.single
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,19 @@ class FileSplit:
         """Height and width of each pair, from the headers."""
         return tuple(entry.size for entry in self.entries)
 
+    def files(self) -> tuple[Path, ...]:
+        """The files that the pairs are made of, in their order."""
+        return tuple(path for e in self.entries for path in dict.fromkeys((e.a, e.b)))
+
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Pair:
         """Raises UnreadableImage where a file turns out to be damaged."""
         entry = self.entries[index]
+        if entry.single:
+            picture = read_side(entry.a, self.a)
+            return Pair(picture, picture, entry.name)
         if not entry.halves:
             return Pair(read_side(entry.a, self.a), read_side(entry.b, self.b), entry.name)
         left = read_side(entry.a, self.a)
@@ -114,21 +125,15 @@ class FilePairs:
 def with_val(
     found: Mapping[str, Sequence[Entry]], fraction: float, seed: int
 ) -> dict[str, Sequence[Entry]]:
-    """The splits, with a `val` drawn from `train` where there is none.
-
-    Those with the smallest hash of (seed, name) are drawn: at least one of two pairs or more. So
-    the choice depends on the names alone, and few change sides when files are added.
-    """
+    """The splits, with a `val` drawn from `train` where there is none (`pairs.subset.drawn`)."""
     train = found.get("train", ())
     if "val" in found or len(train) < 2 or not fraction:
         return dict(found)
-    count = min(max(1, round(len(train) * fraction)), len(train) - 1)
-    ranked = sorted(train, key=lambda entry: seed_of("val", seed, entry.name))
-    drawn = {entry.name for entry in ranked[:count]}
+    chosen = drawn([entry.name for entry in train], fraction, seed)
     rest = {name: entries for name, entries in found.items() if name != "train"}
     return {
-        "train": [entry for entry in train if entry.name not in drawn],
-        "val": [entry for entry in train if entry.name in drawn],
+        "train": [entry for i, entry in enumerate(train) if i not in chosen],
+        "val": [train[i] for i in sorted(chosen)],
         **rest,
     }
 
@@ -150,7 +155,8 @@ def check(
             if isinstance(result, Problem):
                 continue
             path = (entry.a, entry.b)[side_at]
-            if why := _unfit(which, result[side_at], side, path, usual):
+            own = "" if entry.single else f"{which}_"
+            if why := _unfit(own, result[side_at], side, path, usual):
                 results[i] = Problem(str(path), why)
 
     left = iter(zip(entries, results, strict=True))
@@ -178,7 +184,7 @@ def _look(entry: Entry) -> Problem | tuple[Header, Header]:
     """The headers of both sides, or what is wrong with a file or between the two."""
     try:
         a = check_image(entry.a)
-        b = a if entry.halves else check_image(entry.b)
+        b = a if entry.a == entry.b else check_image(entry.b)
     except UnreadableImage as error:
         return Problem(str(error.path), error.why)
     if entry.halves and a.width % 2:
@@ -189,17 +195,17 @@ def _look(entry: Entry) -> Problem | tuple[Header, Header]:
     return a, b
 
 
-def _unfit(which: str, header: Header, side: Side, path: Path, usual: int) -> str:
-    """Why a file does not suit its side, or nothing."""
+def _unfit(own: str, header: Header, side: Side, path: Path, usual: int) -> str:
+    """Why a file does not suit its side, or nothing. own: how the side's parameters begin."""
     if side.kind == "labels":
         colours = header.channels > 1 and not header.indexed
-        return f"labels in colours need {which}_palette" if colours and not side.palette else ""
+        return f"labels in colours need {own}palette" if colours and not side.palette else ""
     if header.dtype == "float32" and side.range is None:
         image = read_image(path)
         low, high = float(image.min()), float(image.max())
         raise UserError(
             f"{path} holds float data, so say which values are the ends of the range: "
-            f"{which}_range=[low,high] (this file goes from {low:g} to {high:g})."
+            f"{own}range=[low,high] (this file goes from {low:g} to {high:g})."
         )
     if header.channels != usual:
         return f"it has {header.channels} channels, most others have {usual}"

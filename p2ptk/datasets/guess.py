@@ -90,9 +90,11 @@ def _side_by_side(path: Path, folders: dict[str, Path]) -> tuple[Spec, str]:
         return spec, f"{what}, twice as wide as high: read as side-by-side pairs."
     by_side = Spec("side-by-side", {"path": str(path)})
     two = Spec("two-folders", {"path": str(path), "a": "PHOTOS", "b": "MAPS"})
+    single = Spec("photos", {"path": str(path)})
     raise UserError(
         f"{what}, not twice as wide as high, so how they pair is not plain. "
-        f"Write -d '{by_side}' if each is a pair, or -d '{two}' with the names of two folders."
+        f"Write -d '{by_side}' if each is a pair, -d '{two}' with the names of two folders, "
+        f"or -d '{single}' for single pictures that an augmentation makes sources of."
     )
 
 

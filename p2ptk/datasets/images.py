@@ -1,7 +1,8 @@
 """Reads one image file, of any usual kind, to a C H W tensor in its own dtype and channel count.
 
 Pillow decodes, and tifffile decodes TIFF. torchvision's decoders were tried: the same pixels, JPEG
-in two thirds of the time, but they are deprecated.
+in two thirds of the time, but they are deprecated. nvJPEG gives other pixels, so that a set would
+depend on the machine.
 """
 
 from __future__ import annotations

@@ -62,11 +62,16 @@ class SideBySide(FilePairs):
 
 
 def _entries(folder: Path) -> Sequence[Entry]:
-    """An entry an image, called by its stem, or by its whole name where two share the stem."""
     files = images_under(folder)
-    shared = twice(stem_of(file, folder) for file in files)
-    names = [stem_of(file, folder) for file in files]
+    names = name_files(files, folder)
+    return [Entry(name, file, file) for name, file in zip(names, files, strict=True)]
+
+
+def name_files(files: Sequence[Path], folder: Path) -> list[str]:
+    """The files' stems below `folder`, or their whole names where two share the stem."""
+    stems = [stem_of(file, folder) for file in files]
+    shared = twice(stems)
     return [
-        Entry(name if name not in shared else file.relative_to(folder).as_posix(), file, file)
-        for name, file in zip(names, files, strict=True)
+        stem if stem not in shared else file.relative_to(folder).as_posix()
+        for stem, file in zip(stems, files, strict=True)
     ]

@@ -25,21 +25,22 @@ def make_side(
     classes: int | None,
     palette: Sequence[str] | None,
 ) -> Side:
-    """A side from a dataset's parameters; `which` is `a` or `b`, for messages.
+    """A side from a dataset's parameters; `which` is `a` or `b`, or empty, for messages.
 
     palette: colours as `#rrggbb`, one a class. Raises UserError for what does not go together.
     """
+    own = f"{which}_" if which else ""
     if kind == "labels" and not (classes or palette):
-        raise UserError(f"{which}_kind=labels needs {which}_classes=N or {which}_palette=[...].")
+        raise UserError(f"{own}kind=labels needs {own}classes=N or {own}palette=[...].")
     if kind != "labels" and (classes or palette):
         given = "classes" if classes else "palette"
-        raise UserError(f"{which}_{given} is for labels: give {which}_kind=labels with it.")
+        raise UserError(f"{own}{given} is for labels: give {own}kind=labels with it.")
     if classes and palette and classes != len(palette):
-        raise UserError(f"{which}_classes is {classes}, but {which}_palette has {len(palette)}.")
+        raise UserError(f"{own}classes is {classes}, but {own}palette has {len(palette)}.")
     if range and not range[0] < range[1]:
-        raise UserError(f"{which}_range should be [low, high], not {list(range)}.")
+        raise UserError(f"{own}range should be [low, high], not {list(range)}.")
     if range and kind == "labels":
-        raise UserError(f"{which}_range has no meaning for labels.")
+        raise UserError(f"{own}range has no meaning for labels.")
     colours = tuple(_colour(which, text) for text in palette) if palette else None
     return Side(kind, range, colours, classes)
 

@@ -11,17 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from p2ptk.components import create
 from p2ptk.contracts import Side
 from p2ptk.datasets.sides import to_classes
+from p2ptk.errors import P2ptkError, UserError
+from p2ptk.layers import keyed
+from p2ptk.pairs.augment import Chain, Keyed, create_augmentations, restored, tell_sides
 from p2ptk.pairs.pixels import denormalise, normalise, one_hot, resize
-from p2ptk.randomness import sample_rng
+from p2ptk.specs import Spec
 from p2ptk.translation.pictures import fit_channels, range_of
-from p2ptk.weights import ModelHeader
+from p2ptk.weights import ModelHeader, missing_providers
 
 log = logging.getLogger("p2ptk")
 Note = Callable[[str], None]
-_CORE = ("as", "weight", "every", "stage")
 
 
 class Codec:
@@ -29,6 +30,8 @@ class Codec:
 
     seed: of the augmentations that make the source from a photo.
     size: height and width that pictures are scaled to first; None leaves them as they are.
+    derive: whether pictures are photos that the model's own augmentations make the source from,
+        where it has any; otherwise they are sources already, such as drawings.
     """
 
     def __init__(
@@ -37,19 +40,23 @@ class Codec:
         device: torch.device,
         seed: int = 0,
         size: tuple[int, int] | None = None,
+        derive: bool = True,
     ) -> None:
         self.header, self.device, self.seed, self.size = header, device, seed, size
-        specs = [{k: v for k, v in t.items() if k not in _CORE} for t in header.derive]
-        self.derive = [create("augmentation", spec) for spec in specs]
+        self.augmentations = _derived_by(header)
+        self.derives = derive and bool(self.augmentations)
 
     @property
     def side(self) -> Side:
         """What the pictures given hold: the source, or the photo that the source is made from."""
-        return self.header.target if self.derive else self.header.source
+        return self.header.target if self.derives else self.header.source
 
     @property
     def channels(self) -> int:
-        return self.header.target_channels if self.derive else self.header.source_channels
+        header = self.header
+        if self.derives:
+            return header.photo_channels or header.target_channels
+        return header.source_channels
 
     def fit(self, picture: Tensor, note: Note = log.info) -> tuple[Tensor, Side]:
         """A picture C H W with the channels the model takes, and what its numbers mean.
@@ -73,7 +80,11 @@ class Codec:
     @cached_property
     def blank(self) -> Tensor:
         """A translation of one pixel: its channels and dtype are those of all."""
-        return self.finish(torch.zeros(1, self.header.target_channels, 1, 1))[0]
+        source, image = (
+            torch.zeros(1, count, 1, 1)
+            for count in (self.header.source_channels, self.header.target_channels)
+        )
+        return self.finish(image, source)[0]
 
     def seen(self, picture: Tensor) -> Tensor:
         """A target picture C H W, or a translation, as the networks see it: for sample sheets."""
@@ -85,17 +96,26 @@ class Codec:
     def source(self, raw: Tensor, side: Side) -> Tensor:
         """Pictures N C H W as `fit` gives them to the network's source, in [-1, 1]."""
         x = _seen(raw, side).to(self.device)
-        photo = x
-        for augmentation in self.derive:
-            rng = sample_rng(self.seed, "derive")
-            params = augmentation.sample([0] * len(x), tuple(x.shape[-2:]), rng)
-            params = {name: value.to(self.device) for name, value in params.items()}
-            x, _ = augmentation.apply(x, photo, params)
-        return x
+        if not self.derives:
+            return x
+        height, width = x.shape[-2:]
+        chain = Chain(self.augmentations, self.seed, (height, width))
+        # Each picture is sample 0, so that what is drawn for it does not depend on the others.
+        return chain(x, x, {}, [0] * len(x))[0]
 
-    def finish(self, image: Tensor) -> Tensor:
-        """The network's output N C H W as the target has it; labels in colours if it has them."""
+    def restore(self, source: Tensor, image: Tensor) -> Tensor:
+        """The network's output as a picture of the target side, in [-1, 1]."""
+        return restored(self.augmentations, source, image)
+
+    def finish(self, image: Tensor, source: Tensor | None) -> Tensor:
+        """The network's output N C H W as the target has it; labels in colours if it has them.
+
+        source: what the network was given for it, of the same height and width; only models with
+            `augmentations` need it.
+        """
         side = self.header.target
+        if source is not None:
+            image = self.restore(source.to(image.device), image)
         if side.kind != "labels":
             return denormalise(image, side, getattr(torch, self.header.target_dtype))
         if side.palette:
@@ -110,3 +130,24 @@ def _seen(raw: Tensor, side: Side) -> Tensor:
     if side.kind == "labels":
         return one_hot(raw, side.depth or 1)
     return normalise(raw, side)
+
+
+def _derived_by(header: ModelHeader) -> list[Keyed]:
+    """The augmentations that make a model's source. Raises UserError naming a plugin to install."""
+    if not header.derive:
+        return []
+    specs = {
+        key: Spec.of({**table, "stage": "derive"}) for key, table in keyed(header.derive).items()
+    }
+    needed = {f"augmentation/{spec.name}" for spec in specs.values()}
+    try:
+        augmentations = create_augmentations(specs)
+    except P2ptkError as error:
+        missing = missing_providers({k: v for k, v in header.providers.items() if k in needed})
+        if missing:
+            raise UserError(
+                f"to make its source from a photo, the model needs {missing[0]}."
+            ) from error
+        raise
+    tell_sides(augmentations, header.target, header.target)
+    return augmentations

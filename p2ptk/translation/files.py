@@ -117,7 +117,7 @@ def translate_pairs(
     header = translator.header
     backwards = header.direction == "BtoA"
     source_side = sides[1] if backwards else sides[0]
-    if not header.derive and source_side.kind != header.source.kind:
+    if not translator.codec.derives and source_side.kind != header.source.kind:
         raise UserError(
             f"the model translates {header.source.kind}, and side {'AB'[backwards]} of this data "
             f"holds {source_side.kind}: is it the data that the model was trained for?"
@@ -126,7 +126,7 @@ def translate_pairs(
 
     def photo(pair: Pair) -> Tensor:
         """What is translated: the source, or the target where the model makes sources from it."""
-        return pair.target if backwards != bool(header.derive) else pair.source
+        return pair.target if backwards != translator.codec.derives else pair.source
 
     def save(number: int, pair: Pair, result: Tensor, summary: Summary) -> None:
         name = Path(*[part for part in Path(pair.name).parts if part not in ("..", "/", "\\")])

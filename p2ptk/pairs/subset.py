@@ -1,0 +1,60 @@
+"""A part of a split, as the validation pairs that are drawn where a dataset has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from p2ptk.contracts import Pair, Split
+from p2ptk.randomness import seed_of
+
+FRACTION = 0.1  # of the training pairs
+
+
+def drawn(names: Sequence[str], fraction: float = FRACTION, seed: int = 0) -> set[int]:
+    """Which of two names or more are set aside: at least one, and never all.
+
+    Those with the smallest hash of (seed, name): the choice depends on the names alone, and few
+    change sides when pairs are added.
+    """
+    count = min(max(1, round(len(names) * fraction)), len(names) - 1)
+    ranked = sorted(range(len(names)), key=lambda i: seed_of("val", seed, names[i]))
+    return set(ranked[:count])
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some pairs of a split, in its order."""
+
+    split: Split
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.split[self.indices[index]]
+
+    def __getattr__(self, name: str) -> Any:
+        # A split's optional members are optional here, too. Underscores: while it is unpickled,
+        # there is no `split` to ask yet.
+        if name.startswith("_") or name not in ("names", "sizes"):
+            raise AttributeError(name)
+        found = getattr(self.split, name)
+        if name == "sizes":
+            return lambda: tuple(found()[i] for i in self.indices)
+        return tuple(found[i] for i in self.indices)
+
+
+def names_of(split: Split) -> Sequence[str]:
+    """The names of a split's pairs, by their numbers where it does not tell them undecoded."""
+    names: Sequence[str] | None = getattr(split, "names", None)
+    return names if names is not None else [str(i) for i in range(len(split))]
+
+
+def without_val(split: Split) -> tuple[Split, Split]:
+    """A training split of two pairs or more as (train, val)."""
+    chosen = drawn(names_of(split))
+    kept = tuple(i for i in range(len(split)) if i not in chosen)
+    return Subset(split, kept), Subset(split, tuple(sorted(chosen)))
