@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from p2ptk.contracts import Translation
-from p2ptk.errors import UserError
-from p2ptk.metrics.ssim import WINDOW, similarity
+from p2ptk.metrics.ms_ssim import multiscale_similarity, need_scales
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 LEAST = 1e-4  # of a mean similarity: below 0 it has no power
 
 
@@ -31,28 +27,9 @@ class MSSSIMLoss:
     """
 
     def __init__(self, *, scales: Annotated[int, Field(ge=1, le=5)] = 5) -> None:
-        self.weights = [w / sum(WEIGHTS[:scales]) for w in WEIGHTS[:scales]]
-        self.smallest = WINDOW * 2 ** (scales - 1)
+        self.scales = scales
 
     def generator(self, t: Translation) -> Tensor:
         x, y = ((image.float() + 1) / 2 for image in (t.fake, t.target))
-        self._check(*x.shape[-2:])
-        product = torch.ones((), device=x.device)
-        for scale, weight in enumerate(self.weights, start=1):
-            luminance, structure = similarity(x, y)
-            last = scale == len(self.weights)
-            value = (luminance * structure if last else structure).mean((-2, -1))
-            product = product * value.clamp_min(LEAST) ** weight
-            if not last:
-                x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
-        return 1 - product.mean()
-
-    def _check(self, height: int, width: int) -> None:
-        if min(height, width) >= self.smallest:
-            return
-        fits = [n for n in range(1, 6) if min(height, width) >= WINDOW * 2 ** (n - 1)]
-        advice = f"ms-ssim:scales={fits[-1]} would do" if fits else "use larger images"
-        raise UserError(
-            f"ms-ssim at {len(self.weights)} scales needs images of at least {self.smallest} "
-            f"pixels a side, and these have {height}x{width}: {advice}."
-        )
+        need_scales(self.scales, x.shape[-2], x.shape[-1])
+        return 1 - multiscale_similarity(x, y, self.scales, LEAST).mean()

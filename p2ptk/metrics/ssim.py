@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,18 @@ C1, C2 = 0.01**2, 0.03**2
 class SSIM(PerImage):
     """`ssim`: Wang et al. 2004, eq. 13, on [0, 1]; mean over images.
 
-    An 11x11 Gaussian window of sigma 1.5, whole windows only (no padding), population variance,
-    C1 = 0.01^2, C2 = 0.03^2; every channel by itself, then the mean over channels and places.
+    An 11x11 Gaussian window of sigma 1.5, population variance, C1 = 0.01^2, C2 = 0.03^2; every
+    channel by itself, then the mean over channels and places.
+
+    border: "none" takes whole windows only, as the authors' code does; "reflect" continues the
+        image first, as torchmetrics does, and its value is called `ssim-reflect`.
     """
 
     higher_is_better: ClassVar[bool] = True
+
+    def __init__(self, *, border: Literal["none", "reflect"] = "none") -> None:
+        super().__init__()
+        self.border = border
 
     @torch.no_grad()
     def update(self, fake: Tensor, target: Tensor, source: Tensor) -> None:
@@ -37,8 +44,12 @@ class SSIM(PerImage):
                 f"ssim compares windows of {WINDOW}x{WINDOW} pixels, but an image has "
                 f"{height}x{width}: use larger images, or the metrics psnr and l1."
             )
-        luminance, structure = similarity(unit_range(fake), unit_range(target))
-        self.add("ssim", (luminance * structure).flatten(1).mean(1))
+        x, y = unit_range(fake), unit_range(target)
+        if self.border == "reflect":
+            x, y = (F.pad(image, [WINDOW // 2] * 4, mode="reflect") for image in (x, y))
+        luminance, structure = similarity(x, y)
+        name = "ssim-reflect" if self.border == "reflect" else "ssim"
+        self.add(name, (luminance * structure).flatten(1).mean(1))
 
 
 def similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
