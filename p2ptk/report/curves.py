@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Values = NDArray[np.float64]
 
 POINTS = 600  # of a line at most: more than the picture has pixels for
+METRICS = 3  # values of validation that have room
 INK, FAINT, GRID = "#3a3a3a", "#8a8a8a", "#e6e6e6"
 # Okabe and Ito's colours, told apart by colour-blind readers too; D's real and fake keep theirs.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#777777")
@@ -27,8 +28,9 @@ REAL, FAKE = "#0072b2", "#d55e00"
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: str | Path) -> bool:
     """Draw the lines of a metrics.jsonl as a PNG of 1200 x 660 pixels, written atomically.
 
-    Generator terms, discriminator terms and learning rate each get a panel, where there are any;
-    a term's own values are faint, their moving average is on top, and its last value is named.
+    Generator terms, discriminator terms, learning rate and up to METRICS values of validation each
+    get a panel, where there are any; a term's own values are faint, their moving average is on top,
+    and its last value is named.
     False, and nothing is written, for fewer than two rows or without matplotlib.
     """
     if len(rows) < 2:
@@ -51,7 +53,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: str | Path) -> bool:
     grid = figure.add_gridspec(
         2,
         max(1, len(panels)),
-        height_ratios=(4, 1) if panels else (0.01, 1),
+        height_ratios=(4, 1.2) if panels else (0.01, 1),
         left=0.055,
         right=0.975,
         top=0.935,
@@ -63,7 +65,16 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: str | Path) -> bool:
         axes = figure.add_subplot(grid[0, column])
         _losses(axes, steps, lines, log=lines is generator)
         _frame(axes, "generator" if lines is generator else "discriminator", steps)
-    axes = figure.add_subplot(grid[1, :])
+    metrics = _metrics(rows)
+    below = grid[1, :].subgridspec(1, 1 + len(metrics), wspace=0.3)
+    for number, (name, (at, values)) in enumerate(metrics.items(), 1):
+        axes = figure.add_subplot(below[0, number])
+        axes.plot(
+            at, values, color=COLOURS[2], linewidth=1.6, marker="o", markersize=3, clip_on=False
+        )
+        _frame(axes, f"{name} {values[-1]:.4g}", steps)
+        axes.set_xlabel("step", color=INK, fontsize=10)
+    axes = figure.add_subplot(below[0, 0])
     _rates(axes, steps, rates)
     _frame(axes, "learning rate", steps)
     axes.set_xlabel("step", color=INK, fontsize=10)
@@ -131,6 +142,17 @@ def smooth(values: Values) -> Values:
     return np.where(here, sums / np.maximum(weights, 1e-12), np.nan)
 
 
+def _metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
+    """The first values of validation that were logged twice at least: steps, and values."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for name in dict.fromkeys(n for row in rows for n in row if n.startswith("val_")):
+        here = [row for row in rows if isinstance(row.get(name), int | float)]
+        if len(here) > 1 and len(found) < METRICS:
+            steps = [row.get("step", 0) for row in here]
+            found[name.removeprefix("val_")] = steps, [float(row[name]) for row in here]
+    return found
+
+
 def _present(columns: Mapping[str, Values], *names: str) -> dict[str, Values]:
     return {name: columns[name] for name in names if name in columns}
 
@@ -178,7 +200,7 @@ def _rates(axes: Axes, steps: Values, rates: Mapping[str, Values]) -> None:
     if top > 0:
         axes.set_ylim(0, top * 1.05)
         axes.set_yticks([0, top], ["0", _rate(top)])
-    if len(rates) == 2:
+    if len(rates) == 2 and not same:
         _legend(axes)
 
 

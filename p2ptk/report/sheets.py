@@ -6,14 +6,17 @@ import colorsys
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from p2ptk.contracts import Side
 from p2ptk.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 
@@ -50,10 +53,10 @@ def sample_sheet(
     ]
     heights = [max((p.height for p in row if p), default=1) for row in pictures]
 
-    letters = max(11, min(18, min(widths, default=0) // 12))
+    letters, strip = heading(min(widths, default=0))
     font = ImageFont.load_default(size=letters)
     titles = [headings[i] if i < len(headings) else "" for i in range(columns)]
-    head = round(letters * 1.7) if any(titles) else GUTTER
+    head = strip if any(titles) else GUTTER
     size = (sum(widths) + GUTTER * (columns + 1), head + sum(heights) + GUTTER * len(heights))
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -68,6 +71,12 @@ def sample_sheet(
             top += height + GUTTER
         left += width + GUTTER
     return np.array(sheet)
+
+
+def heading(width: int) -> tuple[int, int]:
+    """Size of the headings' letters, and height of their strip, above pictures of that width."""
+    letters = max(11, min(18, width // 12))
+    return letters, round(letters * 1.7)
 
 
 def save_png(path: str | Path, pixels: Pixels | Image.Image) -> None:

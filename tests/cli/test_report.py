@@ -29,7 +29,7 @@ def test_writes_both_and_prints_the_path(command: Command, run: RunFolder) -> No
     done = command("report", run.path)
     assert (done.code, done.out, done.err) == (0, f"{run.report}\n", "")
     assert run.curves.read_bytes().startswith(b"\x89PNG")
-    assert "data:image/png" in run.report.read_text("utf-8")
+    assert "<title>run · p2ptk</title>" in run.report.read_text("utf-8")
 
 
 def test_a_trained_run(command: Command, tiny: Callable[..., Any]) -> None:
@@ -39,7 +39,7 @@ def test_a_trained_run(command: Command, tiny: Callable[..., Any]) -> None:
     assert command("report", folder.path).code == 0
     source = folder.report.read_text("utf-8")
     assert "finished" in source
-    assert source.count("data:image/") == len(list(folder.samples.iterdir())) + 1
+    assert '"steps":[0,4]' in source
 
 
 def test_without_the_extra(
@@ -63,6 +63,26 @@ def test_without_the_extra(
     done = command("report", run.path)
     assert done.code == 2
     assert 'the report page needs jinja2: pip install "p2ptk[report]"' in done.err
+
+
+def test_the_best_and_the_worst_pairs_of_an_evaluation(
+    command: Command, tiny: Callable[..., Any]
+) -> None:
+    folder = RunFolder(tiny("scored", {"train": {"steps": 2}}).folder)
+    assert command("evaluate", folder.path, "-d", "demo", "--split", "val").code == 0
+    done = command("report", folder.path)
+    assert (done.code, done.err) == (0, "")
+    source = folder.report.read_text("utf-8")
+    assert "of the 5 pairs of val, by psnr" in source
+    assert source.count('class="trio"') == 4
+
+    # Other weights than those that were scored: said in a line, and the shown pairs take over.
+    scores = folder.path / "evaluation-val.json"
+    scores.write_text(scores.read_text().replace('"step": 2', '"step": 1'))
+    done = command("report", folder.path)
+    assert done.code == 0
+    assert "of step 1, are not in" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_no_run(command: Command, tmp_path: Path) -> None:

@@ -160,3 +160,21 @@ assert draw_curves([{"step": 1}, {"step": 2}], sys.argv[1])
 sys.exit("matplotlib.pyplot" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code, tmp_path / "curves.png"], check=True)
+
+
+def test_validation_has_panels_of_its_own(tmp_path: Path) -> None:
+    """Their line is in the third colour, which nothing else here has."""
+    rows = log(50)
+    draw_curves(rows, tmp_path / "without.png")
+    for row in rows[9::10]:
+        row |= {"val_psnr": 20.0 + row["step"], "val_l1": 1 / row["step"], "val_none": None}
+    draw_curves(rows, tmp_path / "with.png")
+    found = []
+    for name in ("without", "with"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.size == (1200, 660)
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        found.append((np.abs(pixels - [0, 158, 115]).sum(2) < 12).sum(0))
+    assert found[0].sum() == 0
+    assert found[1][420:800].sum() > 100
+    assert found[1][800:].sum() > 100

@@ -17,16 +17,12 @@ from PIL import Image
 from p2ptk.config import RunConfig
 from p2ptk.errors import UserError
 from p2ptk.layers import layers_of
-from p2ptk.report.page import (
-    EARLIER_BYTES,
-    EARLIER_PIXELS,
-    NEWEST_BYTES,
-    SHEETS,
-    loss_table,
-    read_sheets,
-    write_report,
-)
+from p2ptk.metrics.results import Evaluation, Score
+from p2ptk.report.facts import loss_table
+from p2ptk.report.page import write_report
 from p2ptk.runfolder import RunFolder
+
+STEPS = (0, 20, 40, 60)  # of `paired_run`
 
 
 class Page(HTMLParser):
@@ -54,6 +50,22 @@ class Page(HTMLParser):
 
     def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
         return [a for t, a in self.tags if t == tag and attributes.items() <= a.items()]
+
+
+def payload(folder: RunFolder) -> dict[str, Any]:
+    """What the page's script gets."""
+    source = folder.report.read_text("utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', source)
+    assert found
+    made: dict[str, Any] = json.loads(found[1])
+    return made
+
+
+def decoded(uri: str) -> Image.Image:
+    assert uri.startswith("data:image/")
+    image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    image.load()
+    return image
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -105,37 +117,45 @@ def read(folder: RunFolder) -> Page:
 
 def test_the_page_needs_nothing_but_itself(run: RunFolder) -> None:
     page = read(run)
-    source = run.report.read_text("utf-8")
-    assert not re.search(r"https?://|//\w|url\(|@import", re.sub(r"base64,[\w+/=]+", "", source))
+    source = re.sub(r"base64,[\w+/=]+", "", run.report.read_text("utf-8"))
+    assert set(re.findall(r"https?://[^\s\"']*", source)) == {
+        "http://www.w3.org/2000/svg"
+    }  # a name
+    assert not re.search(r"@import|\bfetch\(|XMLHttpRequest|url\((?!#)", source)
     assert not page.all("link")
     assert all(a["src"].startswith("data:image/") for _, a in page.tags if a.get("src"))
-    assert not [a for t, a in page.tags if t == "script" and a]
     policy = page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
     assert policy.startswith("default-src 'none'")
 
 
-def test_every_picture_is_in_it_whole(run: RunFolder) -> None:
+def test_every_sheet_is_in_it(run: RunFolder) -> None:
     page = read(run)
-    images = page.all("img")
-    assert len(images) == 5 + 1
-    for image in images:
-        content = base64.b64decode(image["src"].partition(",")[2])
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.load()
-        assert image["alt"]
-    # Small pictures go in as they are.
-    newest = (run.samples / "000200.png").read_bytes()
-    assert base64.b64encode(newest).decode() in images[4]["src"]
-    assert base64.b64encode(run.curves.read_bytes()).decode() in images[5]["src"]
-
-
-def test_the_newest_sheet_shows_and_the_slider_reaches_the_others(run: RunFolder) -> None:
-    page = read(run)
-    sheets = page.all("img", **{"class": "sheet"})
-    assert [s["data-step"] for s in sheets] == [f"step {n}" for n in range(0, 201, 50)]
-    assert ["hidden" in s for s in sheets] == [True] * 4 + [False]
-    (slider,) = page.all("input", type="range")
+    shown = payload(run)["samples"]
+    assert shown["steps"] == list(range(0, 201, 50))
+    assert shown["targets"] == []  # these sheets are not of three columns
+    for (uri,), step in zip(shown["outputs"], shown["steps"], strict=True):
+        with Image.open(run.samples / f"{step:06d}.png") as sheet:
+            assert decoded(uri).size == sheet.size
+    (slider,) = page.all("input", id="sheet")
     assert (slider["min"], slider["max"], slider["value"]) == ("0", "4", "4")
+
+
+def test_curves_are_in_it_as_numbers(run: RunFolder) -> None:
+    read(run)
+    panels = payload(run)["panels"]
+    assert [p["title"] for p in panels] == ["generator", "discriminator", "learning rate"]
+    assert panels[0]["x"] == list(range(10, 201, 10))
+    by_name = {line["name"]: line["y"] for line in panels[0]["lines"]}
+    assert set(by_name) == {"gan", "l1", "total"}
+    assert by_name["l1"][2] == 33.333
+
+
+def test_opens_with_three_sentences(run: RunFolder) -> None:
+    page = read(run)
+    signs = [a for a in page.all("li") if a.get("data-about")]
+    assert [a["data-about"] for a in signs] == ["pictures", "game", "pairs"]
+    assert "There is no sample sheet yet" in page.text
+    assert page.text.index("early to say") < page.text.index("of 400 steps")
 
 
 def test_says_what_was_trained(run: RunFolder) -> None:
@@ -183,9 +203,10 @@ def test_a_run_that_has_just_begun(run: RunFolder) -> None:
     for path in [*run.samples.iterdir(), run.curves, run.metrics, run.path / "environment.json"]:
         path.unlink()
     page = read(run)
-    assert page.all("img") == page.all("input") == page.all("script") == []
+    assert page.all("img") == page.all("input") == []
     assert "0 of 400 steps" in page.text
     assert "Losses" not in page.text
+    assert payload(run) == {"samples": None, "panels": []}
     picture(0).save(run.samples / "000000.png")
     page = read(run)
     assert len(page.all("img")) == 1
@@ -197,41 +218,60 @@ def test_half_written_files_are_left_out(run: RunFolder) -> None:
     newest.write_bytes(newest.read_bytes()[:1000])
     (run.samples / "notes.png").write_bytes(b"text")
     (run.path / "environment.json").write_text('{"p2ptk": ')
+    (run.path / "evaluation-val.json").write_text('{"scores": [')
+    (run.path / "per_image-val.csv").write_text("name,psnr\na")
     with run.metrics.open("a") as file:
         file.write('{"step": 210, "g_lo')
     page = read(run)
-    sheets = page.all("img", **{"class": "sheet"})
-    assert [s["data-step"] for s in sheets] == ["step 0", "step 50", "step 100", "step 150"]
-    assert "hidden" not in sheets[-1]
+    assert payload(run)["samples"]["steps"] == [0, 50, 100, 150]
     assert "200 of 400 steps" in page.text
 
 
-@pytest.mark.parametrize("count", [1, SHEETS, SHEETS + 1, 100])
-def test_sheets_are_chosen_evenly(count: int, tmp_path: Path) -> None:
-    for number in range(count):
-        picture(number, 4, 4).save(tmp_path / f"{number * 10:06d}.png")
-    steps = [sheet.step for sheet in read_sheets(tmp_path)]
-    assert len(steps) == min(count, SHEETS)
-    assert (steps[0], steps[-1]) == (0, (count - 1) * 10)
-    gaps = np.diff(steps)
-    assert count == 1 or gaps.max() - gaps.min() <= 10
+def test_pairs_are_taken_apart(paired_run: RunFolder) -> None:
+    page = read(paired_run)
+    shown = payload(paired_run)["samples"]
+    assert shown["names"] == ["v0", "v2", "v4"]
+    assert shown["steps"] == list(STEPS)
+    assert (shown["width"], shown["height"]) == (128, 128)
+    assert len(page.all("button", **{"class": "pair"})) == 3
+    for number, step in enumerate(STEPS):
+        for pair in range(3):
+            grey = decoded(shown["outputs"][number][pair]).convert("RGB").getpixel((60, 60))
+            expected = (-0.8 + step / 60 + 0.1 * pair) * 127.5 + 127.5
+            assert isinstance(grey, tuple)
+            assert grey[0] == pytest.approx(expected, abs=3)
+    assert "psnr" in [p["title"] for p in payload(paired_run)["panels"]]
+    assert "Best and worst" in page.text
+    assert "of the 3 pairs shown above" in page.text
 
 
-def test_large_sheets_are_made_small(tmp_path: Path) -> None:
-    for number in (1, 2):
-        image = picture(number, 1000, 1500)
-        image.save(tmp_path / f"{number}.png")
-        assert (tmp_path / f"{number}.png").stat().st_size > max(NEWEST_BYTES, EARLIER_BYTES)
-    earlier, newest = read_sheets(tmp_path)
-    for sheet in (earlier, newest):
-        assert (sheet.width, sheet.height) == (1000, 1500)
-        assert sheet.uri.startswith(("data:image/webp", "data:image/jpeg"))
-    opened = [
-        Image.open(io.BytesIO(base64.b64decode(s.uri.partition(",")[2]))) for s in (earlier, newest)
+def test_an_evaluation_is_shown_with_its_intervals(paired_run: RunFolder) -> None:
+    scores = [
+        Score("psnr", 21.25, 6, "psnr", 20.5, 22.125, True, "in dB"),
+        Score("kid", 0.01234, 6, "kid", None, None, False),
     ]
-    assert opened[1].size == (1000, 1500)
-    assert opened[0].width * opened[0].height <= EARLIER_PIXELS * 1.01
-    assert opened[0].width / opened[0].height == pytest.approx(2 / 3, abs=0.01)
+    per_image = {"psnr": [20.0, 25.0, 22.0, 19.0, 30.0, 21.0]}
+    names = tuple(f"v{i}" for i in range(6))
+    about = {"split": "val", "data": "pairs <x>", "step": 60}
+    done = Evaluation(scores, names, per_image, ["Few pairs."], about=about)
+    done.write_json(paired_run.path / "evaluation-val.json")
+    done.write_per_image(paired_run.path / "per_image-val.csv")
+    page = read(paired_run)
+    for words in (
+        "Evaluation on val 6 pairs of pairs <x>, weights of step 60",
+        "psnr ↑ 21.25 20.50 to 22.12 6 in dB",
+        "kid ↓ 0.01234 – 6",
+        "Few pairs.",
+        "of the 6 pairs of val, by psnr",
+        "best v4 30 v1 25 v2 22 worst v3 19 v0 20 v5 21",
+    ):
+        assert words in page.text, words
+    assert len(page.all("div", **{"class": "trio"})) == 3  # those that are on the sheets
+
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    assert write_report(paired_run, dict.fromkeys(names, (pixels,) * 3))
+    page = Page(paired_run.report.read_text("utf-8"))
+    assert len(page.all("div", **{"class": "trio"})) == 6
 
 
 def test_losses_by_term(run: RunFolder) -> None:
@@ -272,6 +312,8 @@ import sys
 sys.modules["jinja2"] = None
 from p2ptk.report.page import write_report
 from p2ptk.runfolder import RunFolder
+
+STEPS = (0, 20, 40, 60)  # of `paired_run`
 sys.exit(write_report(RunFolder(sys.argv[1])) is not None)
 """
     subprocess.run([sys.executable, "-c", code, run.path], check=True)

@@ -40,7 +40,9 @@ def square() -> Tensor:
     return x
 
 
-@pytest.mark.parametrize("augmentation", [Canny(), Sobel(), SoftEdges()], ids=str)
+@pytest.mark.parametrize(
+    "augmentation", [Canny(), Sobel(), SoftEdges()], ids=lambda a: type(a).__name__
+)
 def test_edges_are_where_brightness_changes(augmentation: Any, square: Tensor, rng: Any) -> None:
     lines = source_of(augmentation, square, rng)
     assert lines.shape == (1, 1, *SIZE)
