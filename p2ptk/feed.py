@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from p2ptk.contracts import Pair, Side, Split
+from p2ptk.contracts import Side, Split
 from p2ptk.errors import UserError
 from p2ptk.pairs.augment import Chain, KeyedAugmentation, Size
 from p2ptk.pairs.batch import (
@@ -27,11 +27,14 @@ from p2ptk.pairs.batch import (
     fixed_batch,
     source_and_target,
 )
-from p2ptk.pairs.decode import Batches, Progress, Stream, check_alike, decode_all, default_workers
+from p2ptk.pairs.cache import Cache
+from p2ptk.pairs.decode import Decoded, Progress, decoded_bytes, default_workers
 from p2ptk.pairs.memory import free_memory
 from p2ptk.pairs.order import Order
+from p2ptk.pairs.packed import Memory, Packed, pack
 from p2ptk.pairs.pixels import to_device
-from p2ptk.pairs.store import Store, fit_images
+from p2ptk.pairs.store import fit_images
+from p2ptk.pairs.stream import Ahead, Batches, Stream
 
 __all__ = ["Batch", "Feed", "Plan", "ResidentFeed", "StreamedFeed", "fixed_batch", "make_feed"]
 
@@ -75,7 +78,12 @@ class Plan:
 
 
 class Feed(ABC):
-    """Batches by step. `waited`: seconds that the caller has spent in `batch` so far."""
+    """Batches by step.
+
+    waited: seconds that the caller has spent in `batch` so far, for pairs that were not there yet
+        and for resizing and augmenting. On a GPU that is more than its stall, since it goes on with
+        what is queued.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -124,23 +132,20 @@ class ResidentFeed(Feed):
         room: int = 0,
     ) -> None:
         super().__init__(plan)
-        pairs = decode_all(plan.split, range(len(plan.split)), workers, progress)
-        check_alike(pairs)
-        self.names = tuple(pair.name for pair in pairs)
-        keys = tuple(pairs[0].extra)
-        columns = [[p.source for p in pairs], [p.target for p in pairs]]
-        columns += [[p.extra[key] for p in pairs] for key in keys]
-        pairs.clear()
+        split = plan.split
+        packed = split if isinstance(split, Packed) else pack(split, Memory, workers, progress)
+        self.names, self.keys = packed.names, packed.keys
         # In this order: A, B, extras.
-        self.stores = [Store.pack(column).to(plan.device) for column in columns]
-        self.sides = [plan.a, plan.b, *(None for _ in keys)]
-        self.keys = keys
+        self.sides = [plan.a, plan.b, *(None for _ in self.keys)]
+        once = int(packed.single and plan.a == plan.b)  # a single picture is held once
+        columns = list(zip(packed.columns, self.sides, strict=True))[once:]
+        stores = [(column.to(plan.device), side) for column, side in columns]
 
         load = self.chain.load_size
-        stores = list(zip(self.stores, self.sides, strict=True))
         self.resized = sum(store.fitted_bytes(side, load) for store, side in stores) <= room
-        if self.resized:
-            self.stores = [store.fitted(side, load) for store, side in stores]
+        held = [store.fitted(side, load) if self.resized else store for store, side in stores]
+        self.stores = held[:1] * once + held
+        self.nbytes = sum(store.nbytes for store in held)
 
     def _fitted(self, step: int) -> Fitted:
         indices, load = self.indices(step), self.chain.load_size
@@ -154,21 +159,27 @@ class ResidentFeed(Feed):
         return Fitted(a, b, dict(zip(self.keys, extra, strict=True)), names)
 
     def describe(self) -> str:
-        mib = sum(store.nbytes for store in self.stores) / 2**20
-        return f"{len(self.names)} pairs, decoded, {mib:.0f} MiB on {self.plan.device.type}"
+        where = f"{self.nbytes / 2**20:.0f} MiB on {self.plan.device.type}"
+        return f"{len(self.names)} pairs, decoded, {where}"
 
 
 class StreamedFeed(Feed):
-    """Decodes ahead of use in worker processes; batches come over pinned memory on CUDA.
+    """Decodes ahead of use in worker processes; on CUDA batches come over pinned memory and are
+    copied beside the computation.
 
-    workers: processes; 0 decodes in this one, when asked.
+    workers: processes; 0 decodes in this one, when asked. copy_ahead: have a thread move batches to
+        the device before they are asked for; by default where that is a GPU.
     A step other than the next one, as after a resume, starts the processes anew at that step.
     """
 
-    def __init__(self, plan: Plan, *, workers: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *, workers: int | None = None, copy_ahead: bool | None = None
+    ) -> None:
         super().__init__(plan)
         self.workers = default_workers(workers, MOST_WORKERS)
-        self._coming: Stream | None = None
+        on_gpu = plan.device.type == "cuda"
+        self.copy_ahead = on_gpu and self.workers > 0 if copy_ahead is None else copy_ahead
+        self._coming: Stream | Ahead | None = None
         self._next = -1
 
     def _fitted(self, step: int) -> Fitted:
@@ -176,13 +187,20 @@ class StreamedFeed(Feed):
         if self._coming is None or step != self._next:
             self.close()
             pin = plan.device.type == "cuda"
-            self._coming = Stream(plan.split, lambda: self._from(step), self.workers, pin)
+            stream = Stream(plan.split, lambda: self._from(step), self.workers, pin)
+            self._coming = Ahead(stream, plan.device) if self.copy_ahead else stream
+        try:
+            decoded: Decoded = next(self._coming)
+        except BaseException:
+            self.close()
+            raise
         self._next = step + 1
-        return fit_decoded(next(self._coming), plan.a, plan.b, self.chain.load_size, plan.device)
+        return fit_decoded(decoded, plan.a, plan.b, self.chain.load_size, plan.device)
 
     def _from(self, step: int) -> Batches:
+        order = Order(self.plan.seed, len(self.plan.split))  # its own: a thread may ask
         while True:
-            yield self.indices(step)
+            yield tuple(order(number) for number in self.plan.numbers(step))
             step += 1
 
     def describe(self) -> str:
@@ -211,28 +229,18 @@ def make_feed(
     world: int = 1,
     share: float = SHARE,
     kind: Literal["auto", "resident", "streamed"] = "auto",
+    cache: Cache | None = None,
 ) -> Feed:
     """A feed that holds the pairs on the device where they take no more than `share` of what is
     free there, and else streams them. augmentations: of the stages `derive` and `data`; others are
-    left out. workers: threads or processes; None chooses.
+    left out. workers: threads or processes; None chooses. cache: where decoded pairs are kept
+    between runs; it changes no pixel.
     """
+    kept = cache.open(split, workers, progress) if cache else None
+    split = split if kept is None else kept
     plan = Plan(split, a, b, direction, size, batch_size, seed, device, augmentations, rank, world)
     # Processes of one machine share its main memory.
     room = int(free_memory(device) * share / (1 if device.type == "cuda" else world))
     if kind == "streamed" or (kind == "auto" and decoded_bytes(split) > room):
         return StreamedFeed(plan, workers=workers)
     return ResidentFeed(plan, workers=workers, progress=progress, room=room)
-
-
-def decoded_bytes(split: Split) -> int:
-    """What all pairs take once decoded, judged by the first and, where told, by their sizes."""
-
-    def bytes_of(pair: Pair) -> int:
-        return sum(x.nbytes for x in (pair.source, pair.target, *pair.extra.values()))
-
-    first: Pair = split[0]
-    sizes = getattr(split, "sizes", None)
-    if sizes is None:
-        return bytes_of(first) * len(split)
-    pixels = first.source.shape[-2] * first.source.shape[-1]
-    return bytes_of(first) * sum(height * width for height, width in sizes()) // pixels

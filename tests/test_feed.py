@@ -124,9 +124,11 @@ def test_a_sample_depends_on_its_number_alone(kind: str) -> None:
         assert torch.equal(part.target, whole.target[at])
 
 
-def test_worker_processes_change_nothing() -> None:
+@pytest.mark.parametrize("copy_ahead", [False, True])
+def test_worker_processes_and_threads_change_nothing(copy_ahead: bool) -> None:
     split = Pairs(sizes=((10, 14), (11, 13)), kind="labels")
-    apart, here = feed(split, "streamed", workers=2), feed(split, "streamed")
+    here = feed(split, "streamed")
+    apart = StreamedFeed(here.plan, workers=2, copy_ahead=copy_ahead)
     for step in (0, 1, 2, 7, 8, 1):
         assert_same(apart.batch(step), here.batch(step))
     assert apart.waited > 0
@@ -254,10 +256,12 @@ def test_undecodable_pairs_are_named() -> None:
         feed(Pairs(kind="broken"))
     assert "2 pairs can't be used" in str(caught.value)
     assert "2.png can't be read: the file is truncated" in str(caught.value)
-    for workers in (0, 1):
-        source = feed(Pairs(kind="broken"), "streamed", workers=workers)
-        with pytest.raises(UnreadableImage, match=r"^[24]\.png can't be read: the file is"):
-            [source.batch(step) for step in range(3)]
+    plan = feed(Pairs(kind="broken"), "streamed").plan
+    for workers, copy_ahead in ((0, False), (1, False), (1, True)):
+        source = StreamedFeed(plan, workers=workers, copy_ahead=copy_ahead)
+        for _ in range(2):  # asked again, it fails again, and does not hang
+            with pytest.raises(UnreadableImage, match=r"^[24]\.png can't be read: the file is"):
+                [source.batch(step) for step in range(3)]
         source.close()
 
 
@@ -334,18 +338,38 @@ def test_free_memory_is_plausible() -> None:
 
 
 @pytest.mark.slow
-def test_a_feed_left_open_does_not_keep_python_from_ending() -> None:
+@pytest.mark.parametrize("copy_ahead", [False, True])
+def test_a_feed_left_open_does_not_keep_python_from_ending(copy_ahead: bool) -> None:
     script = (
-        "from tests.test_feed import *\n"
-        "open_feed = feed(Pairs(), 'streamed', workers=2)\n"
+        "from test_feed import *\n"
+        "plan = feed(Pairs(), 'streamed').plan\n"
+        f"open_feed = StreamedFeed(plan, workers=2, copy_ahead={copy_ahead})\n"
         "open_feed.batch(0)\n"
         "print('ending')\n"
     )
-    root = Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, timeout=60, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent,
+        timeout=60,
+        capture_output=True,
+        text=True,
     )
     assert (done.stdout, done.returncode) == ("ending\n", 0), done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["resident", "streamed"])
+def test_no_feed_waits_for_the_gpu(kind: str) -> None:
+    source = feed(Pairs(kind="labels"), kind, device=torch.device("cuda"), workers=1)
+    assert getattr(source, "copy_ahead", True)
+    source.batch(0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(1, 20):
+            source.batch(step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        source.close()
 
 
 @pytest.mark.gpu

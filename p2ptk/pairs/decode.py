@@ -1,26 +1,26 @@
-"""Pairs from a split: one after the other, in threads, or in worker processes."""
+"""Pairs decoded in threads, in their order."""
 
 from __future__ import annotations
 
 import os
-import signal
-import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, cast
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from p2ptk.contracts import Pair, Split
 from p2ptk.errors import UserError
 from p2ptk.pairs.store import Images
 
 SHOWN = 10  # undecodable pairs listed in a message
+MOST_THREADS = 16  # that decode, where the config leaves it open
+AHEAD = 4  # pairs that each thread may be ahead of their use
 
 Progress = Callable[[int, int], None]
-Batches = Iterator[tuple[int, ...]]  # of indices
 
 
 class Decoded(NamedTuple):
@@ -57,29 +57,35 @@ def check_alike(pairs: Sequence[Pair]) -> None:
             raise UserError(f"pairs {pair.name!r} and {first.name!r} have different extra tensors.")
 
 
-def decode_all(
+def decode_each(
     split: Split,
     indices: Sequence[int],
     workers: int | None = None,
     progress: Progress | None = None,
-) -> list[Pair]:
-    """Pairs by index, decoded in threads.
+) -> Iterator[Pair]:
+    """Pairs by index and in order, decoded in threads a little ahead of their use.
 
     progress: called as progress(done, of) in this thread.
-    Raises UserError that lists the pairs that do not decode.
+    Raises UserError that lists the pairs that do not decode; none is given after the first such.
     """
-    pairs: list[Pair] = []
+    threads = default_workers(workers, MOST_THREADS) or 1
     wrong: list[UserError] = []
-    pool = ThreadPoolExecutor(default_workers(workers, 16) or 1)
+    pool = ThreadPoolExecutor(threads)
     try:
-        futures: list[Future[Pair]] = [pool.submit(split.__getitem__, i) for i in indices]
-        for done, future in enumerate(futures, 1):
+        coming = iter(indices)
+        ahead = deque(pool.submit(split.__getitem__, i) for i in islice(coming, AHEAD * threads))
+        for done in range(1, len(indices) + 1):
+            future = ahead.popleft()
+            ahead.extend(pool.submit(split.__getitem__, i) for i in islice(coming, 1))
             try:
-                pairs.append(future.result())
+                pair = future.result()
             except UserError as error:
                 wrong.append(error)
+            else:
+                if not wrong:
+                    yield pair
             if progress:
-                progress(done, len(futures))
+                progress(done, len(indices))
     finally:
         pool.shutdown(cancel_futures=True)
     if len(wrong) == 1:
@@ -88,40 +94,36 @@ def decode_all(
         lines = "".join(f"\n  {error}" for error in wrong[:SHOWN])
         more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise UserError(f"{len(wrong)} pairs can't be used:{lines}{more}")
-    return pairs
 
 
-class Stream:
-    """Decodes batches of indices ahead of their use, in worker processes (0: in this one).
+def decode_all(split: Split, indices: Sequence[int], workers: int | None = None) -> list[Pair]:
+    """Pairs by index, all at once. Raises as `decode_each` does."""
+    return list(decode_each(split, indices, workers))
 
-    batches: gives the indices of one batch after the other, without end.
+
+def decoded_bytes(split: Split) -> int:
+    """What all pairs take once decoded, judged by the first and, where told, by their sizes."""
+    first: Pair = split[0]
+    single = first.target is first.source
+    return round(sum(x.nbytes for x in tensors_of(first, single)) * times_first(split, first))
+
+
+def times_first(split: Split, first: Pair) -> float:
+    """How many times the pixels of the first pair all pairs have, as far as the split tells."""
+    sizes = getattr(split, "sizes", None)
+    if sizes is None:
+        return float(len(split))
+    return sum(height * width for height, width in sizes()) / first.source.shape[-2:].numel()
+
+
+def tensors_of(pair: Pair, single: bool) -> tuple[Tensor, ...]:
+    """A, B, and the extra tensors in their order; of a single picture, which is both, it and them.
+
+    Raises UserError for a pair that is no single picture.
     """
-
-    def __init__(
-        self, split: Split, batches: Callable[[], Batches], workers: int, pin: bool
-    ) -> None:
-        options: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _deaf} if workers else {}
-        loader = DataLoader(
-            _Decoder(split),
-            sampler=_Endless(batches),
-            batch_size=None,
-            num_workers=workers,
-            pin_memory=pin,
-            collate_fn=_as_it_is,
-            generator=torch.Generator(),  # or it would draw a seed from the global generator
-            **options,
-        )
-        self._held = [iter(loader)]
-        # Dropping the iterator ends the workers. It must happen before Python's own end, which
-        # would wait for ever for processes that are deaf to SIGTERM.
-        self.close = weakref.finalize(self, self._held.clear)
-
-    def __next__(self) -> Decoded:
-        """Raises the UserError of a pair that does not decode when its batch is due."""
-        decoded = next(self._held[0])
-        if isinstance(decoded, UserError):
-            raise decoded
-        return cast(Decoded, decoded)
+    if single and pair.target is not pair.source:
+        raise UserError(f"pair {pair.name!r} has two sides, but others are single pictures.")
+    return (pair.source, *(() if single else (pair.target,)), *pair.extra.values())
 
 
 def default_workers(workers: int | None, most: int) -> int:
@@ -132,38 +134,7 @@ def default_workers(workers: int | None, most: int) -> int:
     return min(most, len(ours(0)) if ours else os.cpu_count() or 1)
 
 
-class _Decoder(Dataset[Any]):
-    """Decodes a batch an item, in whichever process asks."""
-
-    def __init__(self, split: Split) -> None:
-        self.split = split
-
-    def __getitem__(self, indices: tuple[int, ...]) -> Decoded | UserError:
-        try:
-            return collate([self.split[i] for i in indices])
-        except UserError as error:  # given, not raised: torch would wrap it in a traceback
-            return error
-
-
-class _Endless(Sampler[tuple[int, ...]]):
-    def __init__(self, batches: Callable[[], Batches]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Batches:
-        return self.batches()
-
-
-def _deaf(worker: int) -> None:
-    """Let the main process alone decide what to do when asked to stop: it finishes its step."""
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-def _as_it_is(decoded: Any) -> Any:
-    return decoded
-
-
 def _stack(images: list[Tensor]) -> Images:
+    """Copies in any case: torch can't send parts of a mapped file to another process."""
     alike = len({(image.dtype, image.shape) for image in images}) == 1
-    return torch.stack(images) if alike else images
+    return torch.stack(images) if alike else [image.clone() for image in images]

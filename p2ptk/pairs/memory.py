@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 _UNKNOWN = 4 * 2**30  # what is assumed where the system does not tell
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
@@ -38,18 +39,21 @@ def _main_memory() -> int:
 
 
 def _container() -> int:
-    """What the control group leaves: containers are stopped above it. Version 2, then 1."""
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
+    """What the control group leaves: containers are stopped above it. Version 2, then 1.
+
+    Files that the system holds in memory count as used there, but make way when memory is needed.
+    """
+    for folder, limit, used in (
+        (_CGROUP, "memory.max", "memory.current"),
+        (_CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
         try:
-            return max(0, int(Path(limit).read_text()) - int(Path(used).read_text()))
+            left = int((folder / limit).read_text()) - int((folder / used).read_text())
+            known = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):  # absent, or "max"
             continue
+        files = (int(known.get(f"{kind}_file", 0)) for kind in ("active", "inactive"))
+        return max(0, left + sum(files))
     return sys.maxsize
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -33,11 +33,7 @@ class Store:
     @classmethod
     def pack(cls, images: list[Tensor]) -> Store:
         """Copy images C H W; each is dropped from the list, so that they don't take twice."""
-        places, lengths = [], dict[torch.dtype, int]()
-        for image in images:
-            start = lengths.get(image.dtype, 0)
-            places.append((image.dtype, start, image.shape))
-            lengths[image.dtype] = start + image.numel()
+        places, lengths = laid_out((image.dtype, image.shape) for image in images)
         buffers = {dtype: torch.empty(length, dtype=dtype) for dtype, length in lengths.items()}
         for i, (dtype, start, shape) in enumerate(places):
             buffers[dtype][start : start + shape.numel()] = images[i].flatten()
@@ -58,12 +54,13 @@ class Store:
     def take(self, indices: Sequence[int], on_device: Tensor) -> Images:
         """Some of the images; `on_device` is the indices once more, as a tensor where they lie."""
         if self.whole is None:
-            return [self._view(i) for i in indices]
+            return [self.view(i) for i in indices]
         if self.whole.dtype == torch.uint16:  # few devices index it, all index int16
             return self.whole.view(torch.int16).index_select(0, on_device).view(torch.uint16)
         return self.whole.index_select(0, on_device)
 
-    def _view(self, index: int) -> Tensor:
+    def view(self, index: int) -> Tensor:
+        """One image C H W, not copied."""
         dtype, start, shape = self.places[index]
         return self.buffers[dtype][start : start + shape.numel()].view(shape)
 
@@ -81,7 +78,7 @@ class Store:
             images: Images = (
                 self.whole[start:end]
                 if self.whole is not None
-                else [self._view(i) for i in range(start, end)]
+                else [self.view(i) for i in range(start, end)]
             )
             part = fit_images(images, side, size)
             if buffer is None:
@@ -91,6 +88,18 @@ class Store:
         shape = torch.Size((self.channels, *size))
         places = [(buffer.dtype, i * length, shape) for i in range(count)]
         return Store({buffer.dtype: buffer}, places)
+
+
+def laid_out(
+    kinds: Iterable[tuple[torch.dtype, torch.Size]],
+) -> tuple[list[tuple[torch.dtype, int, torch.Size]], dict[torch.dtype, int]]:
+    """Where images lie, one behind the other in a buffer a dtype, and how long each buffer is."""
+    places, lengths = [], dict[torch.dtype, int]()
+    for dtype, shape in kinds:
+        start = lengths.get(dtype, 0)
+        places.append((dtype, start, shape))
+        lengths[dtype] = start + shape.numel()
+    return places, lengths
 
 
 def fit_images(images: Images, side: Side | None, size: tuple[int, int]) -> Tensor:
