@@ -202,7 +202,7 @@ def _device(options: Options) -> dict[str, Any]:
 
 def _training(options: Options) -> dict[str, Any]:
     table: dict[str, Any] = {
-        "batch_size": options.count("batch_size"),
+        "batch_size": _batch_size(options),
         "lr": options.number("lr"),
         "init": options.take("init_type"),
         "init_gain": options.number("init_gain"),
@@ -254,3 +254,11 @@ def _inference(options: Options, dropout: bool) -> dict[str, Any]:
     if text == "True":
         return {"norm": "running", "dropout": False}
     return {"norm": "image", "dropout": dropout}
+
+
+def _batch_size(options: Options) -> int | None:
+    """The batch size; here 0 would mean that p2ptk is to find one."""
+    count = options.count("batch_size")
+    if count == 0:
+        raise UserError("the option batch_size should be at least 1, not 0.")
+    return count

@@ -28,6 +28,7 @@ def test_lists_every_kind_that_has_something(command: Command) -> None:
         "datasets",
         "augmentations",
         "metrics",
+        "trackers",
         "recipes",
     ]
     unet = next(line for line in lines if line.startswith("  unet "))
