@@ -9,14 +9,19 @@ __version__ = "0.1.0"
 
 # Public names and where they live. They load when first used, so that `import p2ptk` stays light.
 _HOMES = {
+    "Choices": "names",
     "Component": "components",
+    "FeatureDistance": "metrics.feature_distance",
     "Judgement": "contracts",
     "Pair": "contracts",
+    "Part": "schema",
     "RunConfig": "config",
     "Side": "contracts",
     "Spec": "specs",
     "Translation": "contracts",
     "Translator": "translate",
+    "Unavailable": "errors",
+    "UserError": "errors",
     "create": "components",
     "describe": "components",
     "fit": "run",
@@ -24,17 +29,23 @@ _HOMES = {
     "list_components": "components",
     "load_generator": "weights",
     "register": "components",
+    "weights_follow": "rebuild",
 }
 
 __all__ = [
+    "Choices",
     "Component",
+    "FeatureDistance",
     "Judgement",
     "Pair",
+    "Part",
     "RunConfig",
     "Side",
     "Spec",
     "Translation",
     "Translator",
+    "Unavailable",
+    "UserError",
     "__version__",
     "create",
     "describe",
@@ -43,14 +54,20 @@ __all__ = [
     "list_components",
     "load_generator",
     "register",
+    "weights_follow",
 ]
 
 if TYPE_CHECKING:
     from p2ptk.components import Component, create, describe, list_components, register
     from p2ptk.config import RunConfig
     from p2ptk.contracts import Judgement, Pair, Side, Translation
+    from p2ptk.errors import Unavailable, UserError
     from p2ptk.hooks import hookimpl
+    from p2ptk.metrics.feature_distance import FeatureDistance
+    from p2ptk.names import Choices
+    from p2ptk.rebuild import weights_follow
     from p2ptk.run import fit
+    from p2ptk.schema import Part
     from p2ptk.specs import Spec
     from p2ptk.translate import Translator
     from p2ptk.weights import load_generator

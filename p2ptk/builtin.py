@@ -90,6 +90,11 @@ def p2ptk_losses() -> Iterable[Component]:
     yield Component("l1", "p2ptk.losses.l1:L1Loss", "mean absolute difference", PIX2PIX)
     yield Component("l2", "p2ptk.losses.l2:L2Loss", "mean squared difference")
     yield Component(
+        "cross-entropy",
+        "p2ptk.losses.cross_entropy:CrossEntropyLoss",
+        "for label maps: the right class, pixel by pixel",
+    )
+    yield Component(
         "charbonnier",
         "p2ptk.losses.charbonnier:CharbonnierLoss",
         "a smooth L1",
@@ -130,6 +135,7 @@ def p2ptk_datasets() -> Iterable[Component]:
         "two-folders", "p2ptk.datasets.two_folders:TwoFolders", "A and B in folders, by stem"
     )
     yield Component("list", "p2ptk.datasets.list:ListFile", "a CSV or JSONL of path pairs")
+    yield Component("photos", "p2ptk.datasets.photos:Photos", "single pictures: -A makes sources")
     yield Component(
         "demo", "p2ptk.datasets.demo:Demo", "59 embedded pairs: satellite and relief map"
     )
@@ -155,6 +161,62 @@ def p2ptk_metrics() -> Iterable[Component]:
         "Wang et al., IEEE TIP 2004",
     )
     yield Component("l1", "p2ptk.metrics.l1:L1", "mean absolute difference, of 0..1")
+    yield Component(
+        "ms-ssim",
+        "p2ptk.metrics.ms_ssim:MSSSIM",
+        "structural similarity at 5 scales",
+        "Wang et al., Asilomar 2003",
+    )
+    yield Component(
+        "lpips",
+        "p2ptk.metrics.lpips:LPIPS",
+        "learned perceptual distance",
+        "Zhang et al., CVPR 2018, arXiv 1801.03924",
+    )
+    yield Component(
+        "fid",
+        "p2ptk.metrics.inception:fid",
+        "Frechet inception distance; with KID under 2,000 images",
+        "Heusel et al., NeurIPS 2017, arXiv 1706.08500",
+    )
+    yield Component(
+        "kid",
+        "p2ptk.metrics.inception:kid",
+        "kernel inception distance, unbiased",
+        "Bińkowski et al., ICLR 2018, arXiv 1801.01401",
+    )
+    yield Component(
+        "precision-recall",
+        "p2ptk.metrics.inception:precision_recall",
+        "fidelity and coverage, on Inception's features",
+        "Kynkäänniemi et al., NeurIPS 2019, arXiv 1904.06991",
+    )
+    yield Component(
+        "fcn-score",
+        "p2ptk.metrics.fcn_score:FCNScore",
+        "labels to photo: does a segmenter find the labels again?",
+        PIX2PIX,
+    )
+    yield Component(
+        "palette-accuracy",
+        "p2ptk.metrics.palette_accuracy:PaletteAccuracy",
+        "photo to labels or maps: the right colour, pixel by pixel",
+    )
+    yield Component(
+        "diversity",
+        "p2ptk.metrics.diversity:Diversity",
+        "how much translations of one source differ",
+    )
+
+
+@hookimpl
+def p2ptk_trackers() -> Iterable[Component]:
+    yield Component(
+        "tensorboard",
+        "p2ptk.trackers.tensorboard:TensorBoard",
+        "scalars and sample sheets for TensorBoard",
+    )
+    yield Component("jsonl", "p2ptk.trackers.jsonl:JsonLines", "a copy of the log in another place")
 
 
 @hookimpl
@@ -172,4 +234,7 @@ def p2ptk_recipes() -> Iterable[Component]:
         "wgan-gp", "p2ptk:recipes/wgan-gp.toml", "a Wasserstein critic with its penalty", WGAN_GP
     )
     yield Component("quick", "p2ptk:recipes/quick.toml", "a small, fast model for CPUs")
+    yield Component(
+        "scorer", "p2ptk:recipes/scorer.toml", "a segmenter of real photos, for fcn-score"
+    )
     yield Component("demo", "p2ptk:recipes/demo.toml", "the embedded demo, minutes on 2 cores")

@@ -1,8 +1,8 @@
 """The layers that make a config: recipe < config file < --set < flags, merged as plain tables.
 
 A component's table that has a `name` replaces the layer below; one without changes parameters
-only. Keyed components (`losses`, `augmentations`, `trackers`) are tables by key: a list replaces
-them all, a table changes those it names, and `KEY = false` removes one.
+only. Keyed components (`losses`, `augmentations`, `trackers`, `metrics`) are tables by key: a list
+replaces them all, a table changes those it names, and `KEY = false` removes one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from p2ptk.components import find
 from p2ptk.errors import UserError
 from p2ptk.specs import Spec, read_value
 
-PARTS = ("losses", "augmentations", "trackers")  # tables of keyed components
+PARTS = ("losses", "augmentations", "trackers", "metrics")  # tables of keyed components
 SINGLES = ("data", "generator", "discriminator")
 
 
@@ -56,7 +56,8 @@ def _merge_parts(below: Any, above: Any) -> dict[str, Any]:
         return keyed(above)
     if not isinstance(above, Mapping):
         raise UserError(f"expected a table or a list of components, not {above!r}.")
-    merged = dict(below)
+    # The layer below may be a recipe as it was read, with its parts still in a list.
+    merged = dict(below) if isinstance(below, Mapping) else keyed(below)
     for name, value in above.items():
         if value in (None, "none", False):
             merged.pop(name, None)

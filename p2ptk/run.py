@@ -16,13 +16,15 @@ from p2ptk.checkpoint import newest_checkpoint
 from p2ptk.config import RunConfig
 from p2ptk.data import build_data
 from p2ptk.device import choose_device, describe_device, prepare
-from p2ptk.errors import UserError
+from p2ptk.errors import Unavailable, UserError
 from p2ptk.files import free_name, lock_folder, sha256, write_atomically
 from p2ptk.interrupts import Interrupts
 from p2ptk.layers import layers_of, merge, read_toml
 from p2ptk.manifest import first_lines, make_header, pairs_digest, record
 from p2ptk.observe import Lines, Observer
 from p2ptk.plugins import registry
+from p2ptk.probe import settle_batch_size
+from p2ptk.rebuild import rebuilding
 from p2ptk.report.page import write_report
 from p2ptk.runfolder import RunFolder
 from p2ptk.train import Outcome, Trainer
@@ -49,6 +51,7 @@ def start(
     prepare(device, config.deterministic)
     with Interrupts(max_seconds) as interrupts, memory_explained(config, device):
         data = build_data(config, objects.pop("dataset", None))
+        config = settle_batch_size(config, data, observer.note, **objects)
         parts = build_parts(config, data, **objects)
         parent = _begin_from(config.init, parts, observer) if config.init else None
         config = config.model_copy(update={"record": record(config, data, device, parent)})
@@ -98,11 +101,12 @@ def resume(
                 f"the training pairs are not those that {folder.path} began with: put them back, "
                 f"or start anew from its weights with --init {folder.path}."
             )
-        parts = build_parts(config, data)
-        header = make_header(config, data, parts, config.record.get("parent"))
         checkpoint, notes = newest_checkpoint(folder.path)
         for note in notes:
             observer.note(note)
+        with rebuilding(checkpoint is not None):
+            parts = build_parts(config, data)
+        header = make_header(config, data, parts, config.record.get("parent"))
         with memory_explained(config, device):
             trainer = Trainer(config, data, parts, folder, header, observer)
             if checkpoint is not None:
@@ -125,6 +129,7 @@ def _finish(trainer: Trainer, interrupts: Interrupts, stop_at: int | None) -> Ou
         outcome = trainer.run(interrupts, stop_at)
     finally:
         trainer.observer.end()
+        trainer.trackers.close()
         trainer.feed.close()
     write_report(trainer.folder)
     return outcome
@@ -136,7 +141,7 @@ def _undone_on_bad_input(folder: RunFolder) -> Iterator[None]:
     new = not folder.path.exists()
     try:
         yield
-    except (UserError, MemoryError, RuntimeError):
+    except (UserError, Unavailable, MemoryError, RuntimeError):
         if new and newest_checkpoint(folder.path)[0] is None and not folder.read_log():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise

@@ -1,7 +1,7 @@
 """A run's folder: where everything that a run writes has its place.
 
 run.toml  environment.json  metrics.jsonl  samples/STEP.png  curves.png  report.html
-generator.safetensors  checkpoints/STEP/
+generator.safetensors  best.safetensors  checkpoints/STEP/
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.samples = self.path / "samples"
         self.generator = self.path / "generator.safetensors"
+        self.best = self.path / "best.safetensors"
         self.curves = self.path / "curves.png"
         self.report = self.path / "report.html"
 

@@ -1,7 +1,8 @@
 """A component's parameters, read from the signature of its target and validated.
 
 The signature is the schema: annotated, keyword-only parameters. `Literal`, `X | None` and
-`Annotated[int, Field(gt=0)]` work, and `Annotated[Spec, Part("encoder")]` for a nested component.
+`Annotated[int, Field(gt=0)]` work, `Annotated[Spec, Part("encoder")]` for a nested component, and
+`Annotated[str, Choices("my_pkg.names:backbones")]` for one of many names.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing_extensions import TypedDict
 
 from p2ptk.contracts import RESERVED
 from p2ptk.errors import UserError, did_you_mean
+from p2ptk.names import Choices
 from p2ptk.specs import Spec
 
 
@@ -55,6 +57,11 @@ class Parameter:
     def nested(self) -> str | None:
         """The kind of component this parameter names, or None."""
         return next((x.kind for x in _metadata(self.annotation) if isinstance(x, Part)), None)
+
+    @property
+    def choices(self) -> Choices | None:
+        """Where the names come from that this parameter takes, if they are listed somewhere."""
+        return next((x for x in _metadata(self.annotation) if isinstance(x, Choices)), None)
 
 
 class BadSignature(TypeError):
@@ -115,7 +122,19 @@ def validate(
         checked = _adapter(fields).validate_json(json.dumps(given, default=_plain))
     except ValidationError as error:
         raise UserError(f"{whose}: {explain(error)}") from None
+    _refuse_unlisted(fields, checked, whose)
     return {p.name: checked.get(p.name, p.default) for p in fields}
+
+
+def _refuse_unlisted(fields: tuple[Parameter, ...], given: Mapping[str, Any], whose: str) -> None:
+    """Raises UserError for a name that is none of a parameter's `Choices`."""
+    for field in fields:
+        name = given.get(field.name)
+        if field.choices is None or not isinstance(name, str) or name == field.default:
+            continue
+        if name not in field.choices.all():
+            hint = field.choices.hint(name)
+            raise UserError(f"{whose} knows no {field.name} {name!r}: {hint}")
 
 
 def explain(error: ValidationError) -> str:
@@ -205,6 +224,8 @@ def _limit(item: Any) -> str:
     """A pydantic constraint in words."""
     if isinstance(item, Part):
         return f"of kind {item.kind}"
+    if isinstance(item, Choices):
+        return "one of those that a wildcard such as '*' lists"
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "multiple of"}
     rules = getattr(item, "metadata", [item])
     return ", ".join(

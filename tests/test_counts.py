@@ -31,7 +31,8 @@ from p2ptk.step import Networks, Step, Term, adversarial_step, critic_step
 from p2ptk.weights import load_generator
 
 CPU = torch.device("cpu")
-RECIPES = [p.name for p in list_components("recipe")]
+# Without the one that has no discriminator and wants labels: see tests/cli/test_train_scorer.py.
+RECIPES = [p.name for p in list_components("recipe") if p.name != "scorer"]
 
 # Forwards of D in an ordinary step and in one where the lazy terms are due, where it has any.
 FORWARDS = {
@@ -60,6 +61,7 @@ class Sides:
     """What `build_parts` asks of data."""
 
     source_channels = target_channels = 3
+    augmentations = ()
 
 
 def build(config: RunConfig) -> tuple[Networks, list[Term]]:

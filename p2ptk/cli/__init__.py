@@ -6,12 +6,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import p2ptk
 from p2ptk.errors import P2ptkError
+
+if TYPE_CHECKING:
+    from p2ptk.plugins import Provided
 
 # Name -> (module, function, summary). The summaries stand here so that --help loads no command.
 COMMANDS = {
@@ -19,10 +22,24 @@ COMMANDS = {
     "resume": ("p2ptk.cli.resume", "resume", "Go on with a run that was stopped."),
     "translate": ("p2ptk.cli.translate", "translate", "Translate images with a trained model."),
     "evaluate": ("p2ptk.cli.evaluate", "evaluate", "Score a model over a split."),
+    "train-scorer": (
+        "p2ptk.cli.train_scorer",
+        "train_scorer",
+        "Train a segmenter for the metric fcn-score.",
+    ),
     "report": ("p2ptk.cli.report", "report", "Write a run's report page anew."),
+    "watch": ("p2ptk.cli.watch", "watch", "Show a run's curves and samples as it goes on."),
+    "data": ("p2ptk.cli.data", "data", "Look at pairs before training, and put them in order."),
     "components": ("p2ptk.cli.components", "components", "List what there is to choose from."),
     "show": ("p2ptk.cli.show", "show", "Explain a component or a model file."),
     "plugins": ("p2ptk.cli.plugins", "plugins", "List plugins and what became of them."),
+    "new-plugin": (
+        "p2ptk.cli.new_plugin",
+        "new_plugin",
+        "Write a plugin of your own, ready to publish.",
+    ),
+    "cache": ("p2ptk.cli.cache", "cache", "List or clear the decoded pairs that are kept."),
+    "check": ("p2ptk.cli.check", "check", "Check whether a plugin keeps its contracts."),
     "doctor": ("p2ptk.cli.doctor", "doctor", "Check versions, devices and memory."),
     "import": (
         "p2ptk.cli.import_model",
@@ -44,7 +61,7 @@ class LazyGroup(click.Group):
             module, attribute, _ = COMMANDS[name]
             command: click.Command = getattr(import_module(module), attribute)
         elif name in _plugin_commands():
-            command = _plugin_commands()[name].load()
+            command = _load(_plugin_commands()[name])
         else:
             return None
         if not any(p.name == "verbose" for p in command.params):
@@ -54,24 +71,48 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from p2ptk.errors import did_you_mean
-
-        names = self.list_commands(context)
-        if args and args[0] not in names and not args[0].startswith("-"):
-            raise click.UsageError(f"no command {args[0]!r}: {did_you_mean(args[0], names)}")
+        # Plugins load after the command's own options are read: -v and --no-plugins may be there.
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            _need_command(args[0], self.list_commands(context))
         return super().resolve_command(context, args)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, summary) for name, (*_, summary) in COMMANDS.items()]
-        rows += [(name, c.summary) for name, c in sorted(_plugin_commands().items())]
+        rows += [(name, p.component.summary) for name, p in sorted(_plugin_commands().items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
-def _plugin_commands() -> dict[str, Any]:
+def _plugin_commands() -> dict[str, Provided]:
+    """Plugins' commands by what to type: `distribution/name` where the name alone is taken."""
     from p2ptk.plugins import registry
 
-    return {p.name: p.component for p in registry().of_kind("command")}
+    found = registry().of_kind("command")
+    return {p.qualified if p.component.name in COMMANDS else p.name: p for p in found}
+
+
+def _need_command(name: str, known: Sequence[str]) -> None:
+    """Raises UsageError or UserError for a command that is not there, or that two plugins have."""
+    if name in known:
+        return
+    if any(name == p.component.name for p in _plugin_commands().values()):
+        from p2ptk.components import find
+
+        find("command", name)
+    from p2ptk.missing import unknown
+
+    raise click.UsageError(unknown("command", name, known))
+
+
+def _load(provided: Provided) -> click.Command:
+    """A plugin's command. Raises P2ptkError where the plugin's code is at fault."""
+    command = provided.load()
+    if not isinstance(command, click.Command):
+        name = provided.component.name
+        raise P2ptkError(
+            f"the command {name!r} of {provided.provider} is no click command, but {command!r}."
+        )
+    return command
 
 
 def common_options() -> list[click.Parameter]:
@@ -100,6 +141,8 @@ def _set_verbose(context: click.Context, parameter: click.Parameter, value: bool
 
     if value:
         context.find_root().obj["verbose"] = True
+        # Without a handler nothing below a warning would show.
+        logging.basicConfig(format="%(message)s")
         logging.getLogger("p2ptk").setLevel(logging.DEBUG)
 
 

@@ -140,3 +140,13 @@ def open_data(text: str, skip_bad: bool) -> Dataset:
         click.echo(said, err=True)
     dataset: Dataset = create("dataset", spec.having(skip_bad=True) if skip_bad else spec)
     return dataset
+
+
+def read_size(text: str | None) -> tuple[int, int] | None:
+    """`--size`: N or HEIGHTxWIDTH in pixels. Raises UserError for anything else."""
+    if text is None:
+        return None
+    sides = text.split("x")
+    if not all(side.isdigit() and int(side) > 0 for side in sides) or len(sides) > 2:
+        raise UserError(f"--size takes N or HEIGHTxWIDTH, not {text!r}.")
+    return int(sides[0]), int(sides[-1])

@@ -50,6 +50,7 @@ class ComponentName(click.ParamType):
 Examples:
   p2ptk show generator unet              parameters, sizes, where it comes from
   p2ptk show generator unet:width=32     the same with these parameters
+  p2ptk show encoder 'timm:model=res*'   the names that a parameter takes
   p2ptk show recipe pix2pix              its TOML
   p2ptk show runs/facades                the newest weights of a run
   p2ptk show model.safetensors
@@ -61,7 +62,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def show(what: str, name: str | None, files: Sequence[str], as_json: bool) -> None:
     """Explain a component by KIND and NAME, or say what a MODEL file or run folder holds."""
-    from p2ptk.cli.show_component import component_facts, recipe_facts
+    from p2ptk.cli.show_component import component_facts, matching_names, recipe_facts
     from p2ptk.cli.show_model import model_facts, model_lines
 
     load_local(files)
@@ -71,6 +72,8 @@ def show(what: str, name: str | None, files: Sequence[str], as_json: bool) -> No
         facts, present = model_facts(what), lambda found: print_lines(model_lines(found))
     elif (kind := need_kind(what)) == "recipe":
         facts, present = recipe_facts(name), print_recipe
+    elif found := matching_names(kind, Spec.parse(name)):
+        facts, present = found, print_matches
     else:
         facts, present = component_facts(kind, Spec.parse(name)), print_component
     if as_json:
@@ -147,6 +150,20 @@ def print_component(facts: dict[str, Any]) -> None:
     if facts.get("parameters"):
         parts += [Text(), table]
     _console().print(*parts, Text(), Text(facts["example"], style="green"), sep="\n")
+
+
+def print_matches(facts: dict[str, Any]) -> None:
+    """The names that a wildcard stands for: in columns for people, a line each in a pipe."""
+    console, names = _console(), facts["matches"]
+    if not console.is_terminal:
+        click.echo("\n".join(names))
+        return
+    from rich.columns import Columns
+    from rich.text import Text
+
+    counted = f"{len(names)} name{'s' * (len(names) != 1)}"
+    console.print(f"{facts['parameter']} of {facts['kind']} {facts['name']}: {counted}\n")
+    console.print(Columns([Text(name, style="cyan") for name in names], column_first=True))
 
 
 def print_recipe(facts: dict[str, Any]) -> None:

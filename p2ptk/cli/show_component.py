@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from p2ptk.components import find, resolve
 from p2ptk.contracts import SUPPLIED
-from p2ptk.errors import P2ptkError
+from p2ptk.errors import P2ptkError, UserError
 from p2ptk.layers import read_recipe
+from p2ptk.names import is_pattern
+from p2ptk.rebuild import rebuilding
 from p2ptk.schema import BadSignature, describe_type, parameters, plain
 from p2ptk.specs import Spec
 
@@ -49,7 +51,7 @@ def component_facts(kind: str, spec: Spec) -> dict[str, Any]:
     if kind == "command":
         return {**facts, "example": USES[kind].format(provided.name)}
     try:
-        target = provided.component.load()
+        target = provided.load()
         fields = parameters(target, SUPPLIED.get(kind, ()))
     except (ImportError, AttributeError, BadSignature) as error:
         raise P2ptkError(f"{kind} {provided.name!r} of {provided.provider}: {error}") from error
@@ -81,6 +83,30 @@ def component_facts(kind: str, spec: Spec) -> dict[str, Any]:
     return facts
 
 
+def matching_names(kind: str, spec: Spec) -> dict[str, Any] | None:
+    """The names that a wildcard in a spec stands for, also in a nested one.
+
+    None where no parameter that takes one of many names has a wildcard.
+    Raises UserError for an unknown component, and where nothing matches.
+    """
+    found = find(kind, spec.name)
+    for field in parameters(found.load(), SUPPLIED.get(kind, ())) if spec.params else ():
+        value = spec.params.get(field.name)
+        if field.nested and isinstance(value, Spec):
+            inner = matching_names(field.nested, value)
+            if inner is not None:
+                return inner
+        if field.choices is None or not isinstance(value, str) or not is_pattern(value):
+            continue
+        matches = field.choices.matching(value)
+        if not matches:
+            hint = field.choices.hint(value)
+            raise UserError(f"no {field.name} of {kind} {found.name!r} matches {value!r}: {hint}")
+        of = {"kind": kind, "name": found.name, "parameter": field.name, "pattern": value}
+        return {**of, "matches": matches}
+    return None
+
+
 def _head(provided: Provided) -> dict[str, Any]:
     return {
         "kind": provided.kind,
@@ -99,13 +125,14 @@ def network_facts(build: Callable[[], Any]) -> dict[str, Any]:
     import torch
 
     try:
-        try:
-            with torch.device("meta"):
+        with rebuilding():  # counting needs no pretrained weights
+            try:
+                with torch.device("meta"):
+                    module = build()
+            except P2ptkError:
+                raise
+            except Exception:  # code that looks at its weights while it is built
                 module = build()
-        except P2ptkError:
-            raise
-        except Exception:  # code that looks at its weights while it is built
-            module = build()
     except Exception as error:
         told = isinstance(error, P2ptkError)
         return {"error": str(error) if told else f"{type(error).__name__}: {error}"}

@@ -50,6 +50,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.output = output
+        self.bounded = output == "tanh"
         self.size_multiple = 2**downsamplings
         inner = conv_bias(bias, norm, normed=True)
         widths = [width * 2**level for level in range(downsamplings + 1)]

@@ -47,6 +47,7 @@ class SPADE(nn.Module):
     ) -> None:
         super().__init__()
         self.output = output
+        self.bounded = output == "tanh"
         self.size_multiple = 2**depth
         # Three blocks as wide as the widest, a doubling after the first; then one a doubling.
         after = [width * min(2**level, 16) for level in reversed(range(depth - 1))]

@@ -54,6 +54,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.output = output
+        self.bounded = output == "tanh"
         if encoder is None:
             pyramid: Any = ConvEncoder(
                 source_channels=source_channels, depth=depth, width=width, norm=norm, bias=bias

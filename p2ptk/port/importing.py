@@ -24,6 +24,7 @@ from p2ptk.port.guess_spec import (
     without_instance_statistics,
 )
 from p2ptk.port.keys import patchgan_keys, rename, resnet_keys, unet_keys
+from p2ptk.rebuild import rebuilding
 from p2ptk.specs import Spec
 from p2ptk.tensors import save_tensors
 from p2ptk.weights import FORMAT, ModelHeader, save_generator
@@ -97,7 +98,7 @@ def read_network(
 
     source = source_channels or (guessed.source_channels if guessed else 3)
     target = target_channels or (guessed.target_channels if guessed else 3)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), rebuilding():
         network: nn.Module = resolved.build(source_channels=source, target_channels=target)
     plain = without_instance_statistics(state)
     modules = _modules(kind, resolved, plain, network, guessed)
