@@ -1,8 +1,8 @@
 """docs/plugins.md: its tutorial works as it stands, and its reference is what the code says.
 
-Of CONTRIBUTING.md, that what it names is there.
+Of CONTRIBUTING.md, that what it names is there; of all pages, that links and pictures are.
 
-That its p2ptk commands parse is tested in test_examples.py, with those of all pages.
+That p2ptk's commands parse is tested in test_examples.py, for all pages; here, those of groups.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import click
 import pytest
 from pydantic import Field
 
@@ -61,6 +63,69 @@ def test_the_release_page_is_true() -> None:
     run.make_context("run", line.split()[1:], obj={})
     for path in re.findall(r"`((?:p2ptk|docs|benchmarks)/[\w./-]+)`", page):
         assert (ROOT / path).exists(), path
+
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere_and_pictures_are_small(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if path.startswith("https:"):
+            continue
+        there = (page.parent / path) if path else page
+        assert there.exists(), link
+        if path.startswith("images/") and there.suffix != ".py":
+            assert there.stat().st_size < 200_000, link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    for page in PAGES:
+        assert page.name == "index.md" or f"({page.name})" in index, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_on_data_parse(page: Path) -> None:
+    from p2ptk.cli.data import data
+
+    for line in re.findall(r"^p2ptk data (.*?)(?: # .*)?$", page.read_text("utf-8"), re.MULTILINE):
+        name, *words = shlex.split(line)
+        context = click.Context(data, obj={})
+        command = data.get_command(context, name)
+        assert command is not None, line
+        command.make_context(name, words, parent=context)
+
+
+def test_the_page_on_scores_has_every_metric() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    table = text.partition("| metric | its value")[2].partition("\n\n")[0]
+    names = {name for row in table.splitlines()[2:] for name in re.findall(r"^\| `([\w-]+)`", row)}
+    assert names == {metric.name for metric in p2ptk.list_components("metric")}
+
+
+def test_the_page_on_trouble_has_the_reports_signs() -> None:
+    """What the report calls a sign is a heading, with a picture that is there."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    said = (ROOT / "p2ptk" / "report" / "signs.py").read_text("utf-8")
+    for words, heading, picture in (
+        ("grey mush", "Grey mush", "mush"),
+        ("a checkerboard", "Checkerboard", "board"),
+        ("have a cast", "Colour cast", "cast"),
+        ("D wins", "D wins", "wins"),
+        ("overfits its training pairs", "Overfitting few pairs", "few"),
+        ("look misaligned", "Misaligned pairs", "shifts"),
+        ("the run diverged", "The run diverged", None),
+    ):
+        assert words in said
+        section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        assert "\np2ptk " in section, heading
+        assert picture is None or f"(images/trouble-{picture}.jpg)" in section
 
 
 @pytest.mark.parametrize("kind", KINDS)
