@@ -24,6 +24,7 @@ FORMAT = 1
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+BatchSize = Annotated[Count, BeforeValidator(lambda n: 0 if n == "auto" else n)]
 Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
 
 
@@ -58,7 +59,7 @@ class Train(Section):
 
     epochs: Positive | None = flag(None, "--epochs", "passes over the training pairs")
     steps: Positive | None = flag(None, "--steps", "updates, instead of epochs")
-    batch_size: Positive = flag(1, "--batch-size", "pairs in an update")
+    batch_size: BatchSize = flag(1, "--batch-size", "pairs in an update; auto (0) measures")
     accumulate: Positive = key(1, "split each batch into this many parts, to save memory")
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = key("adam", "the optimiser of both")
     lr: float = flag(2e-4, "--lr", "learning rate of both networks")
@@ -85,6 +86,13 @@ class Train(Section):
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = key("normal", "weights at start")
     init_gain: float = key(0.02, "standard deviation (normal) or gain of the initial weights")
     on_nan: Literal["stop", "skip"] = key("stop", "a non-finite loss stops the run or is skipped")
+    channels_last: bool = key(True, "keep a map's channels side by side in memory")
+    deep_products: bool = key(True, "compute the deepest layers as matrix products on a CPU")
+    graph: bool = key(False, "capture the step as a CUDA graph; not yet tried on a GPU")
+    compile: bool = flag(False, "--compile", "compile the networks; a slow start")
+    checkpoint_activations: bool = flag(
+        False, "--checkpoint-activations", "compute the generator twice, to save memory"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Train:
@@ -102,6 +110,12 @@ class Output(Section):
     sample_every: Count = flag(0, "--sample-every", "steps between sample sheets; 0 chooses")
     checkpoint_every: Count = flag(0, "--checkpoint-every", "steps between checkpoints; 0 chooses")
     keep: Positive = key(2, "checkpoints kept")
+    evaluate_every: Count = flag(
+        0, "--evaluate-every", "steps between evaluations on the validation pairs; 0 is never"
+    )
+    best: str | None = key(
+        None, "the validation metric that best.safetensors is kept by; the first if none"
+    )
     samples: Positive = key(6, "validation pairs on a sample sheet")
 
 
@@ -130,6 +144,7 @@ class RunConfig(Section):
     losses: dict[str, Spec] = key({}, "terms of the objective, by key")
     augmentations: dict[str, Spec] = key({}, "random changes to the pairs, by key")
     trackers: dict[str, Spec] = key({}, "places that metrics are mirrored to, by key")
+    metrics: dict[str, Spec] = key({}, "what evaluations during training compute, by key")
     seed: Count = flag(0, "--seed", "decides weights, order, crops and dropout")
     device: str = flag("auto", "--device", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = flag(
@@ -137,6 +152,7 @@ class RunConfig(Section):
     )
     deterministic: bool = flag(False, "--deterministic", "same bits on every CUDA run; slower")
     workers: Count | None = key(None, "decoding processes or threads; none chooses")
+    cache: bool = flag(True, "--cache/--no-cache", "keep decoded pairs on disk for further runs")
     init: str | None = flag(None, "--init", "model or run folder to take first weights from")
     train: Train = key(Train(), "how the networks are updated")
     output: Output = key(Output(), "what is written, and how often")

@@ -33,15 +33,15 @@ class still_statistics:
         self.spectral = [m for m in modules if isinstance(m, SpectralConv2d)]
 
     def __enter__(self) -> None:
-        self.momentum = [norm.momentum for norm in self.norms]
+        self.momentum = [(norm.momentum, norm.num_batches_tracked) for norm in self.norms]
         self.steps = [conv.steps for conv in self.spectral]
         for norm in self.norms:
-            norm.momentum = 0.0
+            norm.momentum, norm.num_batches_tracked = 0.0, None
         for conv in self.spectral:
             conv.steps = 0
 
     def __exit__(self, *error: object) -> None:
-        for norm, momentum in zip(self.norms, self.momentum, strict=True):
-            norm.momentum = momentum
+        for norm, (momentum, batches) in zip(self.norms, self.momentum, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
         for conv, steps in zip(self.spectral, self.steps, strict=True):
             conv.steps = steps

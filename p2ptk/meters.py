@@ -14,14 +14,18 @@ class Sums:
     """Running means of a step's scalars."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        # A lazy term is not due on every step: sums and counts are kept by which terms there were.
+        self._sums: dict[tuple[str, ...], Tensor] = {}
+        self._counts: dict[tuple[str, ...], int] = {}
 
     def add(self, scalars: dict[str, Tensor]) -> None:
-        for name, value in scalars.items():
-            value = value.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
+        """Add a step's; the tensors may be overwritten afterwards."""
+        if not scalars:
+            return
+        names = tuple(scalars)
+        values = torch.stack([value.detach().float() for value in scalars.values()])
+        self._sums[names] = self._sums[names].add_(values) if names in self._sums else values
+        self._counts[names] = self._counts.get(names, 0) + 1
 
     def means(self) -> dict[str, float]:
         """Means since the last call, in one copy from the device; starts anew.
@@ -30,10 +34,15 @@ class Sums:
         """
         if not self._sums:
             return {}
-        values = torch.stack(list(self._sums.values())).tolist()
-        found = {k: v / self._counts[k] for k, v in zip(self._sums, values, strict=True)}
+        values = iter(torch.cat(list(self._sums.values())).tolist())
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for names in self._sums:
+            for name in names:
+                sums[name] = sums.get(name, 0.0) + next(values)
+                counts[name] = counts.get(name, 0) + self._counts[names]
         self._sums, self._counts = {}, {}
-        return found
+        return {name: sums[name] / counts[name] for name in sums}
 
 
 class NonFinite:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.adam import Adam, adam
+from torch.optim.adamw import AdamW, adamw
 
 from p2ptk.config import Train
 
@@ -29,6 +33,7 @@ class Updater:
         self.optimizer = optimizer
         self.scaler = scaler
         self.skips = _takes_found_inf(optimizer)
+        self.lr = float(optimizer.defaults["lr"])
 
     def backward(self, loss: Tensor) -> None:
         self.scaler.scale(loss).backward()
@@ -51,8 +56,25 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
 
     def set_lr(self, lr: float) -> None:
+        """Where the rate is a tensor on the device it is filled, for a captured step reads it."""
+        if lr == self.lr:
+            return
+        self.lr = lr
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
+
+    def forget(self) -> None:
+        """Drop what an update that was broken off has left: gradients, and the scaler's notes."""
+        self.optimizer.zero_grad(set_to_none=True)
+        vars(self.optimizer).pop("found_inf", None)
+        vars(self.optimizer).pop("grad_scale", None)
+        if self.scaler.is_enabled():
+            state, device = self.scaler.state_dict(), self.scaler._device
+            self.scaler = torch.amp.GradScaler(device)
+            self.scaler.load_state_dict(state)
 
 
 def _takes_found_inf(optimizer: Optimizer) -> bool:
@@ -67,19 +89,105 @@ def make_updater(
     """The optimiser of one side, "g" or "d", over the parameters that require gradients."""
     parameters = {name: p for name, p in named if p.requires_grad}
 
-    def own(name: str) -> object:
+    def own(name: str) -> Any:
         value = getattr(train, f"{name}_{side}")
         return getattr(train, name) if value is None else value
 
     lr, decay, betas = own("lr"), own("weight_decay"), own("betas")
-    fused = {"fused": True, "lr": lr, "weight_decay": decay}
+    fused: dict[str, Any] = {"fused": True, "lr": lr, "weight_decay": decay}
+    device = next(iter(parameters.values())).device if parameters else torch.device("cpu")
+    on_cpu = device.type == "cpu"
+    graphs = {}  # what capture in a CUDA graph asks of an optimiser
+    if device.type == "cuda":
+        fused["lr"] = torch.tensor(lr, device=device)
+        graphs = {"capturable": True}
     make: dict[str, Callable[[], Optimizer]] = {
-        "adam": lambda: torch.optim.Adam(parameters.values(), betas=betas, **fused),  # type: ignore[arg-type]
-        "adamw": lambda: torch.optim.AdamW(parameters.values(), betas=betas, **fused),  # type: ignore[arg-type]
-        "sgd": lambda: torch.optim.SGD(parameters.values(), momentum=betas[0], **fused),  # type: ignore[arg-type,index]
-        "rmsprop": lambda: torch.optim.RMSprop(parameters.values(), lr=lr, weight_decay=decay),  # type: ignore[arg-type]
+        "adam": lambda: plain(CPUAdam if on_cpu else Adam)(
+            parameters.values(), betas=betas, **fused, **graphs
+        ),
+        "adamw": lambda: plain(CPUAdamW if on_cpu else AdamW)(
+            parameters.values(), betas=betas, **fused, **graphs
+        ),
+        "sgd": lambda: plain(torch.optim.SGD)(parameters.values(), momentum=betas[0], **fused),
+        "rmsprop": lambda: plain(torch.optim.RMSprop)(
+            parameters.values(), lr=lr, weight_decay=decay
+        ),
     }
-    return Updater(parameters, make[train.optimizer](), scaler)
+    optimizer = make[train.optimizer]()
+    # The first steps run uncaptured; torch would warn that `capturable` is slow there.
+    optimizer._warned_capturable_if_run_uncaptured = True
+    return Updater(parameters, optimizer, scaler)
+
+
+def plain(kind: type[Optimizer]) -> Any:
+    """The same optimiser without the decorators that keep torch's compiler off its methods: their
+    first call loads that compiler, for more than a second, though nothing is compiled.
+    """
+    methods: dict[str, Any] = {
+        name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")
+    }
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods)
+
+
+class _InMemoryOrder:
+    """Fused Adam for CPUs, which goes over tensors in the order of their memory.
+
+    torch's own kernel (2.6 to 2.15) takes it for granted that a gradient lies as its parameter
+    does, and updates the wrong weights where it does not; and it copies a channels-last gradient
+    for nothing. Here all tensors of a parameter are handed over as contiguous views.
+    """
+
+    param_groups: list[dict[str, Any]]
+    state: Any
+    update: Callable[..., None]
+
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            rows = [self._tensors(p) for p in group["params"] if p.grad is not None]
+            if not rows:
+                continue
+            parameters, gradients, first, second, steps = zip(*rows, strict=True)
+            type(self).update(
+                list(parameters),
+                list(gradients),
+                list(first),
+                list(second),
+                [],
+                list(steps),
+                fused=True,
+                found_inf=getattr(self, "found_inf", None),
+                amsgrad=False,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=group["lr"],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                maximize=False,
+            )
+
+    def _tensors(self, parameter: Tensor) -> tuple[Tensor, ...]:
+        """The parameter, its gradient and its state as contiguous views of one order."""
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        assert parameter.grad is not None
+        whole = (parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"])
+        strides = parameter.stride()
+        order = sorted(range(parameter.dim()), key=lambda d: strides[d], reverse=True)
+        if any(not x.permute(order).is_contiguous() for x in whole[:1] + whole[2:]):
+            raise RuntimeError("a parameter's state does not lie in memory as the parameter does")
+        return *(x.permute(order).contiguous() for x in whole), state["step"]
+
+
+class CPUAdam(_InMemoryOrder, Adam):  # type: ignore[misc]
+    update = staticmethod(adam)
+
+
+class CPUAdamW(_InMemoryOrder, AdamW):  # type: ignore[misc]
+    update = staticmethod(adamw)
 
 
 def lr_factor(train: Train, step: int, total: int) -> float:
@@ -116,5 +224,6 @@ class Average:
         mine: list[Tensor] = [p.detach() for p in self.module.parameters()]
         theirs: list[Tensor] = [p.detach() for p in module.parameters()]
         torch._foreach_lerp_(mine, theirs, 1 - decay)
-        for buffer, new in zip(self.module.buffers(), module.buffers(), strict=True):
-            buffer.copy_(new)
+        buffers = list(self.module.buffers())
+        if buffers:
+            torch._foreach_copy_(buffers, list(module.buffers()))

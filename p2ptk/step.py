@@ -8,7 +8,7 @@ One generator forward serves both phases. Nothing here knows of files, logging o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -74,6 +74,7 @@ class Step:
     seed: what dropout draws from. judge: score G by the D after or before its update.
     adversarial: False before D's start; then D neither trains nor is asked.
     see: the judge-stage augmentations of this step, applied to all that D sees.
+    reseed, translation: how dropout is seeded, and what is made for losses; others if captured.
     """
 
     number: int = 0
@@ -83,6 +84,8 @@ class Step:
     accumulate: int = 1
     adversarial: bool = True
     see: Drawn | None = None
+    reseed: Callable[[int], object] = torch.manual_seed
+    translation: type[Translation] = Translation
 
 
 def adversarial_step(
@@ -101,17 +104,15 @@ def adversarial_step(
     with torch.set_grad_enabled(shared):
         fakes = [_translate(networks, part, step, i, shared) for i, part in enumerate(parts)]
 
-    scalars: dict[str, Tensor] = {}
-    real: list[Logits] = []
+    scalars, real = dict[str, Tensor](), list[Logits]()
     updates_d = networks.d is not None and step.adversarial
     if updates_d:
         d_finite = _backward("D", networks, losses, parts, fakes, step, scalars, real)
     if updates_d and step.judge == "after":
         networks.d.step(d_finite)  # type: ignore[union-attr]
 
-    if not shared:
-        fakes = None  # type: ignore[assignment]
-    g_finite = _backward("G", networks, losses, parts, fakes, step, scalars, [])
+    again = fakes if shared else None
+    g_finite = _backward("G", networks, losses, parts, again, step, scalars, [])
     if updates_d and step.judge == "before":
         networks.d.step(d_finite)  # type: ignore[union-attr]
     networks.g.step(g_finite)
@@ -128,8 +129,7 @@ def critic_step(
     parts = batch.split(step.accumulate)
     with torch.no_grad():
         fakes = [_translate(networks, part, step, i, False) for i, part in enumerate(parts)]
-    scalars: dict[str, Tensor] = {}
-    real: list[Logits] = []
+    scalars, real = dict[str, Tensor](), list[Logits]()
     finite = _backward("D", networks, losses, parts, fakes, step, scalars, real)
     assert networks.d is not None
     networks.d.step(finite)
@@ -138,7 +138,7 @@ def critic_step(
 
 def _translate(networks: Networks, batch: Batch, step: Step, part: int, keep: bool) -> Tensor:
     """The generator's output in float32; `keep` says whether running statistics may move."""
-    torch.manual_seed(step.seed + part)
+    step.reseed(step.seed + part)
     with networks.precision.autocast(), still_statistics(networks.generator, not keep):
         return networks.generator(batch.source).float()
 
@@ -236,7 +236,7 @@ def _translation(
             judgement: Judgement = networks.discriminator(source, image)
         return Judgement(tuple(x.float() for x in judgement.logits), judgement.features)
 
-    return Translation(
+    return step.translation(
         step=step.number,
         epoch=step.epoch,
         phase=phase,

@@ -17,25 +17,28 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from p2ptk.build import Judged, Parts, place
+from p2ptk.build import Parts, place
+from p2ptk.capture import choose_steps
 from p2ptk.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from p2ptk.config import RunConfig
 from p2ptk.data import Data
 from p2ptk.device import choose_device, choose_precision
 from p2ptk.errors import Diverged
-from p2ptk.feed import Batch, fixed_batch, make_feed
+from p2ptk.feed import make_feed
 from p2ptk.inference import apply_rule, with_noise
 from p2ptk.interrupts import Interrupts, clock
 from p2ptk.meters import NonFinite, Stopwatch, Sums
 from p2ptk.observe import Observer
 from p2ptk.optim import Average, lr_factor
+from p2ptk.pairs.augment import Judged
 from p2ptk.randomness import step_seed
 from p2ptk.report.curves import draw_curves
 from p2ptk.report.sheets import sample_sheet, save_png
 from p2ptk.runfolder import RunFolder
 from p2ptk.state import restore_tensors, scaler_states, training_tensors
-from p2ptk.step import Step, adversarial_step, critic_step
+from p2ptk.step import Step
 from p2ptk.tracking import Trackers
+from p2ptk.validation import Validator
 from p2ptk.weights import ModelHeader, save_generator
 
 CHECKPOINT_SECONDS = 600.0  # between checkpoints, where the config leaves it open
@@ -76,17 +79,17 @@ class Trainer:
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.losses = parts.losses
-        self.judged = Judged(parts.augmentations, config.seed, config.size)
-        self.step = 0
-        self.watch, self.seconds = Stopwatch(), 0.0  # the latter spent by earlier sessions
+        self.judged = Judged(parts.augmentations, config.seed, config.size, self.device)
+        self.step, self.watch, self.seconds = 0, Stopwatch(), 0.0  # the last of earlier sessions
         self.total = total_steps(config, len(data.train))
         self.sums, self.bad = Sums(), NonFinite(self.device)
 
-        # Networks and losses go to the device, in the memory format that convolutions like best.
+        # Networks and losses go to the device, as they are fast there; a GPU records the step.
         self.networks = place(parts, config.train, self.device, self.precision)
-        self.average = (
-            Average(self.networks.generator, config.train.ema) if config.train.ema else None
-        )
+        ema = config.train.ema
+        self.average = Average(self.networks.generator, ema) if ema else None
+        graph, note = config.train.graph, observer.note
+        self.steps = choose_steps(self.networks, self.losses, self.device, graph, note)
 
         # Pairs become batches on the device; the sheet's pairs stay the same for the whole run.
         self.feed = make_feed(
@@ -101,18 +104,10 @@ class Trainer:
             device=self.device,
             workers=config.workers,
             progress=observer.decoding,
+            cache=data.cache,
         )
-        shown = min(config.output.samples, len(data.val))
-        self.shown: Batch = fixed_batch(
-            data.val,
-            [i * len(data.val) // shown for i in range(shown)],
-            data.dataset.a,
-            data.dataset.b,
-            direction=config.direction,
-            size=config.val_size or config.size,
-            augmentations=[a for a in parts.augmentations if a.stage == "derive"],
-            device=self.device,
-        )
+        self.validator = Validator(config, data, folder, self.device, observer)
+        self.shown = self.validator.shown()
         self.trackers = Trackers(config.trackers, folder.path)
 
     def run(self, interrupts: Interrupts, stop_at: int | None = None) -> Outcome:
@@ -135,9 +130,14 @@ class Trainer:
             moved = self.step > self.begun_at
             done = self.step >= last or bool(interrupts.reason)
             saves = done or (moved and self._checkpoint_due())
+            scores = moved and self.validator.due(self.step, self.total)
 
-            # Losses are read from the device now and then only, since reading waits for it.
-            if moved and (saves or self.step % log_every == 0 or self.step == 10):
+            # Validation comes before the log, whose line its values join. Losses are read from the
+            # device now and then only, since reading waits for it.
+            if scores:
+                with self.watch.aside():
+                    self.validator.evaluate(self.translate, self.weights, self.header, self.step)
+            if moved and (saves or scores or self.step % log_every == 0 or self.step == 10):
                 self.log()
 
             # Pictures and weights, of the same moment.
@@ -179,10 +179,8 @@ class Trainer:
                 adversarial=critic,
                 see=self.judged.draw(batch.numbers),
             )
-            if critic and extra < train.d_steps - 1:
-                scalars = critic_step(self.networks, self.losses, batch, step)
-            else:
-                scalars = adversarial_step(self.networks, self.losses, batch, step)
+            alone = critic and extra < train.d_steps - 1
+            scalars = (self.steps.critic if alone else self.steps.adversarial)(batch, step)
             self.bad.note(scalars.pop("finite"), number)
         self.sums.add(scalars)
         if self.average:
@@ -202,14 +200,13 @@ class Trainer:
             "seconds": round(self.seconds + passed, 3),
             "images_per_s": round(images / self.watch.training, 3),
             "feed_wait_s": round(self.feed.waited, 4),
-            "lr_g": self.networks.g.optimizer.param_groups[0]["lr"],
-            **(
-                {"lr_d": self.networks.d.optimizer.param_groups[0]["lr"]} if self.networks.d else {}
-            ),
+            "lr_g": self.networks.g.lr,
+            **({"lr_d": self.networks.d.lr} if self.networks.d else {}),
             **{k: means[k] for k in sorted(means, key=lambda k: k.startswith("d_"))},
+            **self.validator.logged(self.step),
         }
         self.folder.log(row)
-        self.trackers.scalars(self.step, means)
+        self.trackers.scalars(self.step, {k: v for k, v in row.items() if k != "step"})
         left = (self.total - self.step) * passed / max(took, 1)
         self.observer.logged(self.step, row, left)
         if took == 10:
@@ -217,9 +214,11 @@ class Trainer:
 
     def sample(self) -> None:
         """Write the sheet of validation pairs, drawn by the same rule as at test time."""
-        fake = self.translate(self.shown.source)
+        source = self.shown.source
+        pictures = [self.translate(source), self.shown.target]
+        pictures = [self.data.restore(source, x) for x in pictures]
         path = self.folder.samples / f"{self.step:06d}.png"
-        rows = list(zip(self.shown.source, fake, self.shown.target, strict=True))
+        rows = list(zip(source, *pictures, strict=True))
         sheet = sample_sheet(rows, self.header.source, self.header.target)
         save_png(path, sheet)
         draw_curves(self.folder.read_log(), self.folder.curves)
@@ -227,12 +226,12 @@ class Trainer:
         self.observer.sampled(self.step, path)
 
     @torch.no_grad()
-    def translate(self, source: Tensor) -> Tensor:
+    def translate(self, source: Tensor, seed: int = 0) -> Tensor:
         """The generator as it would be used now: averaged, and under the inference rule."""
         inference = self.config.inference
         generator = apply_rule(self.weights, inference.norm, inference.dropout)
         with self.precision.autocast():
-            return torch.cat([with_noise(generator, 0)(x[None]).float() for x in source])
+            return torch.cat([with_noise(generator, seed)(x[None]).float() for x in source])
 
     def checkpoint(self) -> None:
         """Write what a resumed run needs, and the portable weights."""
@@ -242,6 +241,7 @@ class Trainer:
             "seconds": self.seconds + self.watch.passed,
             "log_length": self.folder.log_length(),
             "scalers": scaler_states(self.networks),
+            "best": self.validator.state(),
         }
         tensors = training_tensors(self.networks, self.losses, self.average)
         save_checkpoint(self.folder.path, self.step, tensors, state, self.config.output.keep)
@@ -255,6 +255,7 @@ class Trainer:
         state = checkpoint.state
         self.step, self.seconds = state["step"], state["seconds"]
         self.folder.cut_log(state["log_length"])
+        self.validator.restore(state.get("best"))
 
     @property
     def epoch(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from p2ptk.device import choose_device, peak_memory, prepare
 from p2ptk.interrupts import clock
 from p2ptk.manifest import first_lines, make_header
 from p2ptk.observe import Observer
+from p2ptk.probe import settle_batch_size
 from p2ptk.run import memory_explained
 from p2ptk.runfolder import RunFolder
 from p2ptk.train import Trainer
@@ -29,7 +31,8 @@ def dry_run(config: RunConfig, steps: int = 4) -> dict[str, Any]:
     config = resolve_config(config)
     device = choose_device(config.device)
     prepare(device, config.deterministic)
-    data = build_data(config)
+    data, tried = replace(build_data(config), cache=None), list[str]()
+    config = settle_batch_size(config, data, tried.append)
     parts = build_parts(config, data)
     header = make_header(config, data, parts, None)
     with tempfile.TemporaryDirectory() as place, memory_explained(config, device):
@@ -47,7 +50,7 @@ def dry_run(config: RunConfig, steps: int = 4) -> dict[str, Any]:
             trainer.feed.close()
     a_step = sorted(times[1:])[len(times[1:]) // 2]  # the first step sets things up
     return {
-        "parts": first_lines(config, data, parts, device),
+        "parts": [*first_lines(config, data, parts, device), *tried],
         "peak_memory": peak_memory(device),
         "seconds_a_step": a_step,
         "steps": trainer.total,

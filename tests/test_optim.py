@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from torch import nn
 
 from p2ptk.config import Train
 from p2ptk.device import Precision
-from p2ptk.optim import Average, lr_factor, make_updater
+from p2ptk.optim import Average, lr_factor, make_updater, plain
 
 PLAIN = Precision("fp32", "cpu")
 
@@ -108,3 +111,47 @@ def test_average_is_the_exponential_one() -> None:
     assert average.module[0].weight.item() == pytest.approx(expected, rel=1e-5)  # type: ignore[index,union-attr]
     assert average.module[1].running_mean.item() == 29  # type: ignore[index,union-attr]
     assert not any(p.requires_grad for p in average.module.parameters())
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "RMSprop"])
+def test_undecorated_optimisers_are_torchs(name: str) -> None:
+    """Step for step the same numbers, and state under the same names."""
+    kind = getattr(torch.optim, name)
+    torch.manual_seed(0)
+    theirs = [torch.randn(5, 3, requires_grad=True), torch.randn(4, requires_grad=True)]
+    ours = [p.detach().clone().requires_grad_() for p in theirs]
+    options = {} if name == "RMSprop" else {"fused": True}
+    optimisers = [kind(theirs, lr=0.1, **options), plain(kind)(ours, lr=0.1, **options)]
+    assert isinstance(optimisers[1], kind)
+    for _ in range(3):
+        for parameters, optimiser in zip((theirs, ours), optimisers, strict=True):
+            sum((p.cos() * p).sum() for p in parameters).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            assert all(p.grad is None for p in parameters)
+        assert all(torch.equal(p, q) for p, q in zip(theirs, ours, strict=True))
+    states = [
+        optimiser.state[p] for optimiser, p in zip(optimisers, (theirs[0], ours[0]), strict=True)
+    ]
+    assert states[0].keys() == states[1].keys()
+
+
+@pytest.mark.slow
+def test_training_does_not_load_torchs_compiler(pairs: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from p2ptk.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print([m for m in ('torch._dynamo', 'torch._inductor', 'sympy', 'scipy', 'matplotlib')\n"
+        "       if m in sys.modules])\n"
+    )
+    options = [
+        "run", "-d", pairs, "--size", "32", "-G", "unet:depth=3,width=4", "--steps", "1",
+        "-D", "patchgan:layers=1,width=4", "--device", "cpu", "-o", tmp_path / "run", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, options)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
