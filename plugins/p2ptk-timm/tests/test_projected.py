@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from p2ptk import UserError, create
+from p2ptk_timm.frozen import FrozenNorm
 from p2ptk_timm.projected import Projected
 
 
@@ -54,13 +55,13 @@ def test_one_model_looks_at_both_where_channels_agree() -> None:
 
 def test_the_source_matters_at_every_scale_and_not_by_itself() -> None:
     """Each head mixes both before it judges: else what it says of one would only be added."""
-    made = judge(norm="none").eval().double()
-    a, b, c, d = torch.rand(4, 1, 3, 64, 64).double() * 2 - 1
+    made = judge(norm="none").eval()
+    a, b, c, d = torch.randn(4, 1, 3, 1, 1) + 0.3 * torch.randn(4, 1, 3, 64, 64)
     with torch.no_grad():
         mixed = [made(s, x).logits for s, x in ((a, c), (a, d), (b, c), (b, d))]
     for ac, ad, bc, bd in zip(*mixed, strict=True):
         assert (ac - bc).abs().max() > 1e-3
-        assert (ac - ad - bc + bd).abs().max() > 1e-7  # a sum of both would leave 1e-16
+        assert (ac - ad - bc + bd).abs().max() > 1e-5  # of a sum, rounding would be left
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,9 @@ def test_receptive_fields(params: dict[str, Any], field: int | None) -> None:
 
 def test_a_traced_field_is_what_gradients_reach() -> None:
     made = judge(levels=[1, 2], norm="none").double().eval()
+    for norm in made.modules():
+        if isinstance(norm, FrozenNorm):
+            norm.weight.fill_(1.0)  # some begin at 0, which no gradient passes
     field = made.receptive_field
     assert field is not None
     stride = 8

@@ -134,16 +134,22 @@ def facts_of(model: str, in_chans: int, levels: tuple[int, ...] | None) -> Facts
     try:
         with torch.device("meta"):
             return _tried(_net(model, in_chans, levels), in_chans, "meta")
-    except Exception:  # code that looks at its weights or maps
-        try:
-            with torch.random.fork_rng(devices=[]):
-                return _tried(_net(model, in_chans, levels), in_chans, "cpu")
-        except Exception as error:
-            said = " ".join(str(error).split()).partition(". ")[0][:160]
-            raise UserError(
-                f"timm's {model} can't give features of pictures of any size "
-                f"({type(error).__name__}: {said}): choose another model."
-            ) from error
+    except Exception as error:
+        if "meta" not in str(error):
+            raise _unusable(model, error) from error
+    try:  # its code looks at numbers, which only a real one has
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return _tried(_net(model, in_chans, levels), in_chans, "cpu")
+    except Exception as error:
+        raise _unusable(model, error) from error
+
+
+def _unusable(model: str, error: Exception) -> UserError:
+    said = " ".join(str(error).split()).partition(". ")[0][:160] or type(error).__name__
+    return UserError(
+        f"timm's {model} can't give features of pictures of any size ({said}): choose another "
+        "model."
+    )
 
 
 def _tried(net: nn.Module, in_chans: int, device: str) -> Facts:

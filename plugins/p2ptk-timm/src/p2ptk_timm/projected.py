@@ -201,7 +201,7 @@ class Head(nn.Module):
         # Half precision would spoil the power iteration, and these maps are small.
         with torch.autocast(x.device.type, enabled=False):
             features = []
-            x = x.to(self.last.bias.dtype)
+            x = x.to(next(self.parameters()).dtype)
             for each in self.layers:
                 x = each(x)
                 features.append(x)
