@@ -20,6 +20,7 @@ from p2ptk.device import Precision
 # Pixels of the coarser map, over the batch, up to which a product is the faster way; measured with
 # 256 to 1024 channels. Products gain less in float32, whose arithmetic takes longer.
 MOST_PIXELS = {"fp32": 64, "bf16": 256}
+LEAST_WEIGHTS = 2**16  # of a layer; with fewer, calls cost more than products save
 
 
 class DeepConv2d(nn.Conv2d):
@@ -63,8 +64,9 @@ def as_products(network: nn.Module, precision: Precision) -> None:
     kinds = {nn.Conv2d: DeepConv2d, nn.ConvTranspose2d: DeepConvTranspose2d}
     layers: list[Any] = [layer for layer in network.modules() if type(layer) in kinds]
     for layer in filter(_halves_or_doubles, layers):
-        layer.__class__ = kinds[type(layer)]
-        layer.most_pixels = MOST_PIXELS.get(precision.name, 0)
+        if layer.weight.numel() >= LEAST_WEIGHTS:
+            layer.__class__ = kinds[type(layer)]
+            layer.most_pixels = MOST_PIXELS.get(precision.name, 0)
 
 
 def _halves_or_doubles(conv: Any) -> bool:

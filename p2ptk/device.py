@@ -94,6 +94,14 @@ def prepare(device: torch.device, deterministic: bool) -> None:
         keep_memory()
 
 
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def keep_memory(keep: bool = True) -> None:
     """Have the C library keep what is freed for the next step, or give it back as is its habit.
 
@@ -102,11 +110,13 @@ def keep_memory(keep: bool = True) -> None:
     """
     mmap_threshold, trim_threshold = (2**31 - 1, -1) if keep else (32 * 2**20, 64 * 2**20)
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, mmap_threshold)
+        library.mallopt(_M_TRIM_THRESHOLD, trim_threshold)
+        if not keep:
+            library.malloc_trim(0)
     except (OSError, AttributeError, TypeError):  # Windows, macOS, musl
         return
-    mallopt(_M_MMAP_THRESHOLD, mmap_threshold)
-    mallopt(_M_TRIM_THRESHOLD, trim_threshold)
 
 
 def describe_device(device: torch.device) -> str:

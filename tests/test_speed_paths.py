@@ -31,6 +31,12 @@ FP32 = Precision("fp32", "cpu")
 PLAIN: dict[str, Any] = {"channels_last": False, "deep_products": False}
 
 
+@pytest.fixture(autouse=True)
+def every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small layers become products, too."""
+    monkeypatch.setattr("p2ptk.deep.LEAST_WEIGHTS", 0)
+
+
 def losses_of(
     precision: str = "fp32", steps: int = 5, dropout: float = 0.0, **train: Any
 ) -> list[dict[str, float]]:
@@ -185,6 +191,13 @@ def test_only_halvings_and_doublings_become_products() -> None:
     before = [type(x) for x in network]
     as_products(network, FP32)
     assert [type(x) for x in network] == before
+
+
+def test_small_layers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv = layer(False)
+    monkeypatch.setattr("p2ptk.deep.LEAST_WEIGHTS", conv.weight.numel() + 1)  # type: ignore[operator,union-attr]
+    as_products(conv, FP32)
+    assert type(conv) is nn.Conv2d
 
 
 def test_names_and_weights_stay() -> None:
