@@ -90,7 +90,11 @@ def matching_names(kind: str, spec: Spec) -> dict[str, Any] | None:
     Raises UserError for an unknown component, and where nothing matches.
     """
     found = find(kind, spec.name)
-    for field in parameters(found.load(), SUPPLIED.get(kind, ())) if spec.params else ():
+    try:
+        fields = parameters(found.component.load(), SUPPLIED.get(kind, ())) if spec.params else ()
+    except (ImportError, AttributeError, BadSignature):
+        return None  # what is wrong with it is for `component_facts` to say
+    for field in fields:
         value = spec.params.get(field.name)
         if field.nested and isinstance(value, Spec):
             inner = matching_names(field.nested, value)

@@ -338,6 +338,47 @@ def test_a_local_plugin(command: Command, tmp_path: Path) -> None:
     assert "--plugin net.py" in state["note"]
 
 
+@pytest.fixture
+def many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A local plugin whose encoder takes one of many names."""
+    (tmp_path / "names_for_show.py").write_text(
+        "def models():\n    return ['resnet18', 'resnet34', 'resnet34.a1', 'resnet50', 'vgg']\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "pyramid.py"
+    file.write_text(
+        "from typing import Annotated\n"
+        "from p2ptk import Choices\n"
+        "class Pyramid:\n"
+        "    def __init__(self, *, source_channels: int,\n"
+        "        model: Annotated[str, Choices('names_for_show:models')] = 'vgg'): ...\n"
+    )
+    return file
+
+
+def test_a_wildcard_lists_the_names_that_a_parameter_takes(
+    command: Command, many_names: Path
+) -> None:
+    local = ("--plugin", f"encoder={many_names}:Pyramid")
+    listed = command("show", "encoder", "Pyramid:model=resnet*", *local)
+    assert listed.out.split() == ["resnet18", "resnet34", "resnet50"]
+    nested = command("show", "generator", "unet:encoder=Pyramid(model=*.a?)", "--json", *local)
+    assert nested.json == {
+        "kind": "encoder",
+        "name": "Pyramid",
+        "parameter": "model",
+        "pattern": "*.a?",
+        "matches": ["resnet34.a1"],
+    }
+    for spec, sentence in (
+        ("Pyramid:model=swin*", "no model of encoder 'Pyramid' matches 'swin*': choose from"),
+        ("Pyramid:model=resnet3", "encoder 'Pyramid' knows no model 'resnet3': did you mean"),
+    ):
+        done = command("show", "encoder", spec, *local)
+        assert done.code == 2
+        assert sentence in done.err
+
+
 def test_what_a_script_registered_is_told_apart() -> None:
     register("generator", "mine-test", torch.nn.Identity)
     assert provider_state("generator/mine-test", "here 0")["state"] == "missing"
