@@ -173,13 +173,19 @@ class _InMemoryOrder:
             state["step"] = torch.zeros((), dtype=torch.float32)
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
+        known = vars(self).setdefault("_known", {})  # views by parameter, made once
+        made_of = parameter.data_ptr(), state["exp_avg"].data_ptr()
+        if parameter not in known or known[parameter][0] != made_of:
+            strides = parameter.stride()
+            order = sorted(range(parameter.dim()), key=lambda d: strides[d], reverse=True)
+            whole = (parameter, state["exp_avg"], state["exp_avg_sq"])
+            views = [x.detach().permute(order) for x in whole]
+            if not all(x.is_contiguous() for x in views):
+                raise RuntimeError("a parameter's state does not lie in memory as it does itself")
+            known[parameter] = made_of, order, views
+        _, order, (values, first, second) = known[parameter]
         assert parameter.grad is not None
-        whole = (parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"])
-        strides = parameter.stride()
-        order = sorted(range(parameter.dim()), key=lambda d: strides[d], reverse=True)
-        if any(not x.permute(order).is_contiguous() for x in whole[:1] + whole[2:]):
-            raise RuntimeError("a parameter's state does not lie in memory as the parameter does")
-        return *(x.permute(order).contiguous() for x in whole), state["step"]
+        return values, parameter.grad.permute(order).contiguous(), first, second, state["step"]
 
 
 class CPUAdam(_InMemoryOrder, Adam):  # type: ignore[misc]

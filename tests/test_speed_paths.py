@@ -195,7 +195,7 @@ def test_only_halvings_and_doublings_become_products() -> None:
 
 def test_small_layers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     conv = layer(False)
-    monkeypatch.setattr("p2ptk.deep.LEAST_WEIGHTS", conv.weight.numel() + 1)  # type: ignore[operator,union-attr]
+    monkeypatch.setattr("p2ptk.deep.LEAST_WEIGHTS", conv.weight.numel() + 1)  # type: ignore[operator]
     as_products(conv, FP32)
     assert type(conv) is nn.Conv2d
 

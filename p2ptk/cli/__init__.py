@@ -41,6 +41,7 @@ COMMANDS = {
     "cache": ("p2ptk.cli.cache", "cache", "List or clear the decoded pairs that are kept."),
     "check": ("p2ptk.cli.check", "check", "Check whether a plugin keeps its contracts."),
     "doctor": ("p2ptk.cli.doctor", "doctor", "Check versions, devices and memory."),
+    "bench": ("p2ptk.cli.bench", "bench", "Measure training speed beside the plain loop."),
     "import": (
         "p2ptk.cli.import_model",
         "import_model",
