@@ -50,10 +50,10 @@ def test_none_of_this_loads_torch():
 
 
 def test_a_plugins_tests(tmp_path: Path) -> None:
-    """`-p` stands for the entry point, which an old editable installation may lack."""
+    """The fixture comes by the entry point alone."""
     (tmp_path / "test_it.py").write_text(TESTS, "utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "p2ptk.testing.pytest_plugin", "-rs", "."],
+        [sys.executable, "-m", "pytest", "-q", "-rs", "."],
         cwd=tmp_path,
         capture_output=True,
         text=True,
