@@ -35,7 +35,7 @@ def test_it_is_timms_model_on_normalised_colours(pictures: Tensor) -> None:
     with torch.no_grad():
         wanted = plain(((pictures + 1) / 2 - mean) / std)
         for x, y in zip(ours(pictures), wanted, strict=True):
-            torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(x, y, rtol=2e-3, atol=1e-4)
 
 
 def test_features_are_divided_by_a_constant(pictures: Tensor) -> None:
