@@ -2,7 +2,7 @@
 
     python bootstrap.py demo [ARGS]     install, then train the demo: p2ptk demo ARGS
     python bootstrap.py install         install p2ptk and the plugins of this repository
-    python bootstrap.py test [ARGS]     install the test tools too, then run pytest ARGS
+    python bootstrap.py test [ARGS]     install the test tools too, then pytest ARGS (-n auto)
     python bootstrap.py check           lint, formatting and types
     python bootstrap.py lowest [ARGS]   pytest ARGS on the oldest versions allowed
     python bootstrap.py lock [ARGS]     renew constraints.txt (--upgrade: to the newest versions)
@@ -141,8 +141,9 @@ def only_install(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
+    """Run the tests: all of them on every core, or what the arguments say."""
     install("test")
-    return run(PYTHON, "-m", "pytest", *arguments)
+    return run(PYTHON, "-m", "pytest", *(arguments or ["-n", "auto"]))
 
 
 def check(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ from torch import nn
 from p2ptk.components import Resolved, create, resolve
 from p2ptk.config import RunConfig, Train
 from p2ptk.data import Data
-from p2ptk.device import Precision
+from p2ptk.device import Precision, keep_memory
 from p2ptk.errors import UserError
 from p2ptk.init import initialise
 from p2ptk.missing import need_providers
@@ -154,6 +154,8 @@ def place(parts: Parts, train: Train, device: torch.device, precision: Precision
     }
     for augmentation in watching.values():
         augmentation.state.to(device)
+    if device.type == "cpu":
+        keep_memory()  # not before: building leaves a copy of every weight behind
     g, d = trained["generator"], trained["discriminator"]
     return Networks(
         generator=generator,

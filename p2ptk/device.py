@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -90,8 +92,6 @@ def prepare(device: torch.device, deterministic: bool) -> None:
     # Torch loads its compiler, for seconds, even to say no.
     if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    if device.type == "cpu":
-        keep_memory()
 
 
 def wait_for(device: torch.device) -> None:
@@ -131,11 +131,14 @@ def peak_memory(device: torch.device) -> int:
     """Most bytes in use so far: of the GPU, or of this process where the system tells."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    try:  # Linux, where getrusage begins with what the parent had
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    except (OSError, StopIteration):
+        pass
     try:
         import resource
     except ImportError:  # Windows
         return 0
-    import sys
-
     used: Any = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(used) * (1 if sys.platform == "darwin" else 1024)

@@ -14,6 +14,10 @@ from PIL import Image
 # Plugins that happen to be installed beside p2ptk must not change what its tests see.
 os.environ.setdefault("P2PTK_PLUGINS", "")
 
+# Test processes side by side share the cores, and so do the commands that they start.
+if side_by_side := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // side_by_side)))
+
 TINY = {
     "size": 32,
     "generator": "unet:depth=3,width=4",

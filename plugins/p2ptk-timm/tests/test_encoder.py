@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from p2ptk import Unavailable, UserError, create
-from p2ptk_timm import backbone as backbones
+from p2ptk_timm import facts
 from p2ptk_timm.backbone import Backbone
 from p2ptk_timm.encoder import TimmEncoder, noise
 from p2ptk_timm.frozen import FrozenNorm
@@ -185,7 +185,7 @@ def test_without_a_network_one_sentence_says_what_to_do(monkeypatch: pytest.Monk
             raise OSError("no route to host")
         return plain(*args, **more)
 
-    monkeypatch.setattr(backbones.timm, "create_model", offline)
+    monkeypatch.setattr(facts.timm, "create_model", offline)
     with pytest.raises(Unavailable) as error:
         encoder(pretrained=True)
     assert "weights of timm's test_resnet can't be fetched (OSError: no route to host)" in str(
