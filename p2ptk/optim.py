@@ -11,16 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.adam import Adam, adam
-from torch.optim.adamw import AdamW, adamw
 
 from p2ptk.config import Train
+from p2ptk.cpu_adam import CPUAdam, CPUAdamW, InMemoryOrder
 
 
 class Updater:
     """One network's optimiser with its gradient scaler.
 
     parameters: those that train, by name; the checkpoint stores their state under these names.
+    early: where a backward pass is the step's only one, update each parameter in it, as soon as
+        its gradient is whole, and drop that: all of them together never lie in memory.
     """
 
     def __init__(
@@ -28,15 +29,31 @@ class Updater:
         parameters: dict[str, nn.Parameter],
         optimizer: Optimizer,
         scaler: torch.amp.GradScaler,
+        early: bool = False,
     ) -> None:
         self.parameters = parameters
         self.optimizer = optimizer
         self.scaler = scaler
+        self.early = early and isinstance(optimizer, InMemoryOrder) and not scaler.is_enabled()
+        self._in_backward = False
+        for parameter in parameters.values() if self.early else ():
+            parameter.register_post_accumulate_grad_hook(self._update_one)
         self.skips = _takes_found_inf(optimizer)
         self.lr = float(optimizer.defaults["lr"])
 
-    def backward(self, loss: Tensor) -> None:
-        self.scaler.scale(loss).backward()
+    def backward(self, loss: Tensor, only: bool = False) -> None:
+        """only: no other pass adds to these gradients before the update."""
+        self._in_backward = only and self.early and bool(torch.isfinite(loss))
+        try:
+            self.scaler.scale(loss).backward()
+        finally:
+            self._in_backward = False
+
+    def _update_one(self, parameter: Tensor) -> None:
+        # Autograd calls this when nothing of the graph has yet to read the parameter.
+        if self._in_backward:
+            self.optimizer.update_one(parameter)  # type: ignore[attr-defined]
+            parameter.grad = None
 
     def step(self, finite: Tensor) -> None:
         """Update, unless `finite` (a bool scalar on the device) says that the loss was not.
@@ -44,7 +61,7 @@ class Updater:
         Fused optimisers take that flag on the device, so that nothing waits for it.
         """
         if all(p.grad is None for p in self.parameters.values()):
-            return  # no term was due in this phase
+            return  # no term was due in this phase, or the update is made
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -102,10 +119,10 @@ def make_updater(
         fused["lr"] = torch.tensor(lr, device=device)
         graphs = {"capturable": True}
     make: dict[str, Callable[[], Optimizer]] = {
-        "adam": lambda: plain(CPUAdam if on_cpu else Adam)(
+        "adam": lambda: plain(CPUAdam if on_cpu else torch.optim.Adam)(
             parameters.values(), betas=betas, **fused, **graphs
         ),
-        "adamw": lambda: plain(CPUAdamW if on_cpu else AdamW)(
+        "adamw": lambda: plain(CPUAdamW if on_cpu else torch.optim.AdamW)(
             parameters.values(), betas=betas, **fused, **graphs
         ),
         "sgd": lambda: plain(torch.optim.SGD)(parameters.values(), momentum=betas[0], **fused),
@@ -116,7 +133,7 @@ def make_updater(
     optimizer = make[train.optimizer]()
     # The first steps run uncaptured; torch would warn that `capturable` is slow there.
     optimizer._warned_capturable_if_run_uncaptured = True
-    return Updater(parameters, optimizer, scaler)
+    return Updater(parameters, optimizer, scaler, early=side == "g")
 
 
 def plain(kind: type[Optimizer]) -> Any:
@@ -128,72 +145,6 @@ def plain(kind: type[Optimizer]) -> Any:
     }
     methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
     return type(kind.__name__, (kind,), methods)
-
-
-class _InMemoryOrder:
-    """Fused Adam for CPUs, which goes over tensors in the order of their memory.
-
-    torch's own kernel (2.6 to 2.15) takes it for granted that a gradient lies as its parameter
-    does, and updates the wrong weights where it does not; and it copies a channels-last gradient
-    for nothing. Here all tensors of a parameter are handed over as contiguous views.
-    """
-
-    param_groups: list[dict[str, Any]]
-    state: Any
-    update: Callable[..., None]
-
-    def step(self, closure: Any = None) -> None:
-        for group in self.param_groups:
-            rows = [self._tensors(p) for p in group["params"] if p.grad is not None]
-            if not rows:
-                continue
-            parameters, gradients, first, second, steps = zip(*rows, strict=True)
-            type(self).update(
-                list(parameters),
-                list(gradients),
-                list(first),
-                list(second),
-                [],
-                list(steps),
-                fused=True,
-                found_inf=getattr(self, "found_inf", None),
-                amsgrad=False,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                lr=group["lr"],
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                maximize=False,
-            )
-
-    def _tensors(self, parameter: Tensor) -> tuple[Tensor, ...]:
-        """The parameter, its gradient and its state as contiguous views of one order."""
-        state = self.state[parameter]
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        known = vars(self).setdefault("_known", {})  # views by parameter, made once
-        made_of = parameter.data_ptr(), state["exp_avg"].data_ptr()
-        if parameter not in known or known[parameter][0] != made_of:
-            strides = parameter.stride()
-            order = sorted(range(parameter.dim()), key=lambda d: strides[d], reverse=True)
-            whole = (parameter, state["exp_avg"], state["exp_avg_sq"])
-            views = [x.detach().permute(order) for x in whole]
-            if not all(x.is_contiguous() for x in views):
-                raise RuntimeError("a parameter's state does not lie in memory as it does itself")
-            known[parameter] = made_of, order, views
-        _, order, (values, first, second) = known[parameter]
-        assert parameter.grad is not None
-        return values, parameter.grad.permute(order).contiguous(), first, second, state["step"]
-
-
-class CPUAdam(_InMemoryOrder, Adam):  # type: ignore[misc]
-    update = staticmethod(adam)
-
-
-class CPUAdamW(_InMemoryOrder, AdamW):  # type: ignore[misc]
-    update = staticmethod(adamw)
 
 
 def lr_factor(train: Train, step: int, total: int) -> float:

@@ -173,7 +173,7 @@ def _backward(
             if not terms:
                 continue
             loss = torch.stack(list(terms.values())).sum() / len(parts)
-            updater.backward(loss)
+            updater.backward(loss, only=len(parts) == 1)
             total = total + loss.detach()
             real += [tuple(x.detach() for x in logits) for logits in judged]
             for name, value in {**terms, **notes}.items():

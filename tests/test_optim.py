@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from itertools import pairwise
@@ -73,6 +74,39 @@ def test_a_step_that_is_not_finite_is_skipped(optimizer: Any) -> None:
     assert all(p.grad is None for p in net.parameters())
     update(1.0)
     assert not any(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_an_update_in_the_backward_pass_is_the_same_update(optimizer: Any) -> None:
+    """Also of a weight that the network uses twice; and no gradient is left over."""
+    x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+    train = Train(optimizer=optimizer, lr=1e-2, weight_decay=0.1)
+    ended = []
+    for side in ("g", "d"):  # only G's are early
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6))
+        updater = make_updater(net.named_parameters(), train, side, PLAIN.scaler())
+        assert updater.early == (side == "g")
+        for number in range(4):
+            loss = net(net(x)).square().mean() * (math.nan if number == 1 else 1)
+            updater.backward(loss, only=True)
+            gone = all(p.grad is None for p in net.parameters())
+            assert gone == (side == "g" and number != 1)
+            updater.step(torch.isfinite(loss))
+        ended.append(net.state_dict())
+        assert all(updater.optimizer.state[p]["step"] == 3 for p in net.parameters())
+    assert all(torch.equal(ended[0][name], ended[1][name]) for name in ended[0])
+
+
+def test_gradients_that_add_up_wait_for_the_last_part() -> None:
+    net = nn.Linear(2, 2)
+    updater = make_updater(net.named_parameters(), Train(), "g", PLAIN.scaler())
+    before = net.weight.detach().clone()
+    for _ in range(2):
+        updater.backward(net(torch.ones(1, 2)).sum())
+    assert net.weight.grad is not None
+    assert torch.equal(net.weight.grad, torch.full((2, 2), 2.0))
+    assert torch.equal(net.weight, before)
 
 
 def test_each_side_has_its_own_rates() -> None:

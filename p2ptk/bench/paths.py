@@ -13,7 +13,7 @@ import torch
 from p2ptk.bench.plain import PlainLoop
 from p2ptk.build import build_parts, resolve_config
 from p2ptk.components import create
-from p2ptk.config import RunConfig
+from p2ptk.config import RunConfig, Train
 from p2ptk.data import build_data
 from p2ptk.device import keep_memory, prepare, wait_for
 from p2ptk.init import initialise
@@ -55,29 +55,38 @@ class Way:
 
 
 def ways_of(
-    device: torch.device, precisions: Sequence[str], *, quick: bool = False, compiled: bool = False
+    device: torch.device,
+    precisions: Sequence[str],
+    *,
+    quick: bool = False,
+    compiled: bool = False,
+    recomputed: bool = False,
 ) -> list[Way]:
-    """The plain loop first; then, for each precision, from the plainest way to the default one,
-    each with what the one before it has.
+    """The plain loop first; then, for each precision, from the plainest way to the fastest, each
+    with what the one before it has.
 
-    quick: the default ways alone. compiled: with compiled networks, too.
+    quick: the default ways and the fastest alone. compiled: with compiled networks, too.
+    recomputed: with `--checkpoint-activations`, too.
     """
-    off: dict[str, Any] = {"channels_last": False, "deep_products": False, "graph": False}
-    steps: list[tuple[str, dict[str, Any]]] = [
-        ("contiguous", off),
-        ("channels-last", {**off, "channels_last": True}),
-    ]
-    last = {"cpu": "deep products", "cuda": "graph"}.get(device.type)
-    steps += [(last, {})] if last else []
-    default = steps[-1][0]
-    steps += [("compiled", {"compile": True})] if compiled else []
+    extra = {"cpu": "deep_products", "cuda": "graph"}.get(device.type)
+    off: dict[str, Any] = {"channels_last": False, **({extra: False} if extra else {})}
+    steps = [("contiguous", off), ("channels-last", {**off, "channels_last": True})]
+    if extra:
+        steps.append((extra.replace("_", " "), {"channels_last": True, extra: True}))
+    more: list[tuple[str, dict[str, Any]]] = []
+    more += [("compiled", {"compile": True})] if compiled else []
+    more += [("recomputed", {"checkpoint_activations": True})] if recomputed else []
+    usual = {
+        words for words, settings in steps if all(getattr(Train(), k) == settings[k] for k in off)
+    }
+    if quick:
+        steps = [step for step in steps if step[0] in usual or step == steps[-1]]
     return [
         Way(PLAIN, "fp32", None),
         *(
-            Way(f"{precision}, {words}", precision, settings, words == default)
+            Way(f"{precision}, {words}", precision, settings, words in usual)
             for precision in precisions
-            for words, settings in steps
-            if not quick or words == default or "compile" in settings
+            for words, settings in steps + more
         ),
     ]
 

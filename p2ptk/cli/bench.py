@@ -54,6 +54,8 @@ Memory on a CPU is that of a process of its own.
 @click.option("-D", "--discriminator", type=ComponentSpec("discriminator"), default="patchgan",
               show_default=True, help="Discriminator.")  # fmt: skip
 @click.option("--compile", "compiled", is_flag=True, help="Measure compiled networks, too.")
+@click.option("--checkpoint-activations", "recomputed", is_flag=True,
+              help="Measure networks that recompute, too.")  # fmt: skip
 @click.option("--profile", "trace", type=click.Path(path_type=Path, dir_okay=False),
               is_flag=False, flag_value="p2ptk-trace.json", metavar="[FILE]",
               help="Write a trace of the last precision, and list what is dearest.")  # fmt: skip
@@ -67,6 +69,7 @@ def bench(
     generator: str,
     discriminator: str,
     compiled: bool,
+    recomputed: bool,
     trace: Path | None,
     as_json: bool,
 ) -> None:
@@ -87,7 +90,7 @@ def bench(
         need_compiler(where)
     asked = Asked(
         device=where,
-        ways=ways_of(where, names, quick=quick, compiled=compiled),
+        ways=ways_of(where, names, quick=quick, compiled=compiled, recomputed=recomputed),
         batch_sizes=batch_sizes,
         sizes=sizes,
         generator=generator,

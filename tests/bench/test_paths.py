@@ -89,11 +89,23 @@ def test_ways_go_from_the_plainest_to_the_default() -> None:
     quick = ways_of(CPU, ["fp32"], quick=True)
     assert [way.name for way in quick] == [PLAIN, "fp32, deep products"]
     assert [way.default for way in quick] == [False, True]
-    assert quick[1].settings == {}
-    on_gpu = [way.name for way in ways_of(torch.device("cuda"), ["bf16"], compiled=True)]
-    assert on_gpu[1:] == [
-        "bf16, contiguous", "bf16, channels-last", "bf16, graph", "bf16, compiled"
-    ]  # fmt: skip
+    default = Train()
+    assert all(getattr(default, key) == value for key, value in quick[1].settings.items())
+    cuda = torch.device("cuda")
+    on_gpu = [way.name for way in ways_of(cuda, ["bf16"], compiled=True, recomputed=True)]
+    assert on_gpu == [
+        PLAIN,
+        "bf16, contiguous",
+        "bf16, channels-last",
+        "bf16, graph",
+        "bf16, compiled",
+        "bf16, recomputed",
+    ]
+    quick = ways_of(cuda, ["bf16"], quick=True)
+    assert [(way.name, way.default) for way in quick[1:]] == [
+        ("bf16, channels-last", True),
+        ("bf16, graph", False),
+    ]
 
 
 def test_every_way_takes_steps(case: Case) -> None:
