@@ -22,6 +22,7 @@ from p2ptk.specs import Spec
 FORMAT = 1
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 BatchSize = Annotated[Count, BeforeValidator(lambda n: 0 if n == "auto" else n)]
@@ -134,6 +135,9 @@ class RunConfig(Section):
     format: int = key(FORMAT, "version of this file's layout")
     recipe: str | None = key(None, "the recipe that the run began from")
     data: Spec = key(Spec("demo"), "the pairs")
+    train_share: Share = flag(
+        1.0, "--train-share", "part of the training pairs to learn from, drawn by their names"
+    )
     direction: Literal["AtoB", "BtoA"] = flag("AtoB", "--direction", "which side is the source")
     size: Size = flag((256, 256), "--size", "training size: 256, or HEIGHTxWIDTH")
     val_size: Size | None = flag(

@@ -15,7 +15,7 @@ from p2ptk.errors import UserError, did_you_mean
 from p2ptk.pairs.augment import Keyed, create_augmentations, restored, tell_sides
 from p2ptk.pairs.batch import fixed_batch
 from p2ptk.pairs.cache import Cache
-from p2ptk.pairs.subset import without_val
+from p2ptk.pairs.subset import share_of, without_val
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def build_data(config: RunConfig, dataset: Dataset | None = None) -> Data:
     """
     cache = cache_of(config) if dataset is None and config.cache else None
     dataset = dataset or create("dataset", config.data)
-    train, val = need_split(dataset, "train"), need_split(dataset, "val")
+    train = share_of(need_split(dataset, "train"), config.train_share)
+    val = need_split(dataset, "val")
     augmentations = create_augmentations(config.augmentations)
     derive = [keyed for keyed in augmentations if keyed.stage == "derive"]
     sides = [dataset.a, dataset.b]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 # Plugins that happen to be installed beside p2ptk must not change what its tests see.
@@ -17,6 +18,10 @@ os.environ.setdefault("P2PTK_PLUGINS", "")
 # Test processes side by side share the cores, and so do the commands that they start.
 if side_by_side := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // side_by_side)))
+
+# A shared machine stands still now and then: how long an example took says nothing.
+settings.register_profile("p2ptk", deadline=None)
+settings.load_profile("p2ptk")
 
 TINY = {
     "size": 32,

@@ -33,6 +33,7 @@ def table(case: dict[str, Any]) -> Table:
         title_style="bold",
         box=SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     made.add_column("* as in a run", no_wrap=True)
     for name in ("images/s", "ms/step", "x plain", "GiB", "wait ms", "of peak"):

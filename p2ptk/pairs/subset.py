@@ -19,8 +19,11 @@ def drawn(names: Sequence[str], fraction: float = FRACTION, seed: int = 0) -> se
     change sides when pairs are added.
     """
     count = min(max(1, round(len(names) * fraction)), len(names) - 1)
-    ranked = sorted(range(len(names)), key=lambda i: seed_of("val", seed, names[i]))
-    return set(ranked[:count])
+    return set(_ranked("val", seed, names)[:count])
+
+
+def _ranked(purpose: str, seed: int, names: Sequence[str]) -> list[int]:
+    return sorted(range(len(names)), key=lambda i: seed_of(purpose, seed, names[i]))
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,14 @@ def without_val(split: Split) -> tuple[Split, Split]:
     chosen = drawn(names_of(split))
     kept = tuple(i for i in range(len(split)) if i not in chosen)
     return Subset(split, kept), Subset(split, tuple(sorted(chosen)))
+
+
+def share_of(split: Split, share: float) -> Split:
+    """A part of a split, at least one pair, in its order: the same for every seed of a run, and a
+    smaller share is part of a larger one.
+    """
+    if share >= 1:
+        return split
+    count = max(1, round(len(split) * share))
+    chosen = _ranked("share", 0, names_of(split))[:count]
+    return Subset(split, tuple(sorted(chosen)))

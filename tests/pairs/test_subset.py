@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2ptk.config import RunConfig
 from p2ptk.contracts import Pair, Side
-from p2ptk.data import need_split
+from p2ptk.data import build_data, need_split
 from p2ptk.errors import UserError
-from p2ptk.pairs.subset import Subset, drawn, without_val
+from p2ptk.pairs.subset import Subset, drawn, names_of, share_of, without_val
 
 
 class Numbered:
@@ -76,3 +78,23 @@ def test_a_dataset_without_val_gives_one() -> None:
     assert len(need_split(TrainOnly(), "train")) == 18
     with pytest.raises(UserError, match="no split 'test'"):
         need_split(TrainOnly(), "test")
+
+
+@given(st.integers(1, 200), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_smaller_share_is_part_of_a_larger_one(count: int, one: float, other: float) -> None:
+    split = Numbered(count)
+    small, large = (share_of(split, share) for share in sorted((one, other)))
+    assert len(small) == max(1, round(count * min(one, other)))
+    pairs = [int(large[i].source[0, 0, 0]) for i in range(len(large))]
+    assert pairs == sorted(pairs)
+    assert {int(small[i].source[0, 0, 0]) for i in range(len(small))} <= set(pairs)
+
+
+def test_a_run_learns_from_its_share(pairs: Path) -> None:
+    layers = {"data": {"name": "side-by-side", "path": str(pairs)}, "size": 32}
+    whole, third = (
+        build_data(RunConfig.of(layers, {"train_share": share})) for share in (1.0, 1 / 3)
+    )
+    assert (len(whole.train), len(third.train)) == (9, 3)
+    assert len(third.val) == len(whole.val)
+    assert set(names_of(third.train)) < set(names_of(whole.train))
