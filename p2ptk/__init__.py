@@ -18,6 +18,7 @@ _HOMES = {
     "RunConfig": "config",
     "Side": "contracts",
     "Spec": "specs",
+    "Study": "study.api",
     "Translation": "contracts",
     "Translator": "translate",
     "Unavailable": "errors",
@@ -28,6 +29,7 @@ _HOMES = {
     "hookimpl": "hooks",
     "list_components": "components",
     "load_generator": "weights",
+    "read_header": "weights",
     "register": "components",
     "weights_follow": "rebuild",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "RunConfig",
     "Side",
     "Spec",
+    "Study",
     "Translation",
     "Translator",
     "Unavailable",
@@ -53,6 +56,7 @@ __all__ = [
     "hookimpl",
     "list_components",
     "load_generator",
+    "read_header",
     "register",
     "weights_follow",
 ]
@@ -69,8 +73,9 @@ if TYPE_CHECKING:
     from p2ptk.run import fit
     from p2ptk.schema import Part
     from p2ptk.specs import Spec
+    from p2ptk.study.api import Study
     from p2ptk.translate import Translator
-    from p2ptk.weights import load_generator
+    from p2ptk.weights import load_generator, read_header
 
 
 def __getattr__(name: str) -> Any:

@@ -210,6 +210,21 @@ def p2ptk_metrics() -> Iterable[Component]:
 
 
 @hookimpl
+def p2ptk_launchers() -> Iterable[Component]:
+    yield Component("local", "p2ptk.launchers.local:Local", "jobs on this machine, one a GPU")
+    yield Component(
+        "subprocess-list",
+        "p2ptk.launchers.subprocess_list:SubprocessList",
+        "a file of shell commands, for a queue to run",
+    )
+    yield Component(
+        "submitit",
+        "p2ptk.launchers.submitit:Submitit",
+        "jobs on a Slurm cluster, queued again when interrupted",
+    )
+
+
+@hookimpl
 def p2ptk_trackers() -> Iterable[Component]:
     yield Component(
         "tensorboard",

@@ -77,7 +77,7 @@ def save_checkpoint(
             "files": _sums([place / f"{name}.safetensors" for name in tensors]),
         }
         write_atomically(place / STATE, json.dumps({**head, "state": dict(state)}).encode())
-    _prune(root, keep)
+    prune_checkpoints(root, keep)
     return final
 
 
@@ -217,8 +217,8 @@ def _counts(place: Path) -> bool:
     return (place / STATE).exists()
 
 
-def _prune(root: Path, keep: int) -> None:
-    """Delete all but the newest `keep` steps, and earlier savings of one step."""
+def prune_checkpoints(root: Path, keep: int) -> None:
+    """Delete all but the newest `keep` steps below `checkpoints`, and earlier savings of each."""
     whole = [(step, place) for step, _, place in _numbered(root) if _counts(place)]
     newest = dict(whole)  # the last saving of each step
     kept = list(newest.values())[-max(keep, 1) :]

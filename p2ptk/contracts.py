@@ -247,9 +247,19 @@ class Tracker(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts jobs, one process each, and gives their results as they end."""
+    """Starts the jobs of a study, and gives their results as they end.
 
-    def launch(self, jobs: Sequence[Any]) -> Iterator[Any]: ...
+    It decides where and when. `job()` runs a job in a process of its own, with a log, and gives its
+    result, also where the run fails; `job({"CUDA_VISIBLE_DEVICES": "1"})` sets variables for that
+    process. Jobs can be pickled, to be called on another machine that sees the study's folder.
+    `job.stop()` has a call in another thread end soon, with a checkpoint. `job.command` is the
+    command line alone, `job.folder` where the run lives: `STUDY/runs/KEY`.
+    When the iterator is closed, or interrupted, what runs is to be stopped. Results that are not
+    given are gathered from the folders.
+    Optional attribute: `hands_over = True` where it gives no results at all: the jobs run later.
+    """
+
+    def launch(self, jobs: Sequence[Callable[..., Any]]) -> Iterator[Any]: ...
 
 
 @dataclass

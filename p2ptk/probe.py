@@ -82,6 +82,24 @@ def probe(
     return trials
 
 
+def try_batch(
+    config: RunConfig, batch: int, data: Data | None = None, *, seconds: float = 1.0
+) -> Trial | None:
+    """How fast steps of this many pairs are; None where they do not fit in memory.
+
+    Arguments, and what is left behind, as for `probe`.
+    """
+    device = choose_device(config.device)
+    data = data or build_data(config)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        measure = _Measure(config, data, device, seconds, {})
+        try:
+            return measure(batch)
+        finally:
+            del measure
+            _let_go(device)
+
+
 def best(trials: list[Trial]) -> Trial:
     """The smallest batch whose speed no doubling beat by a tenth."""
     chosen = trials[0]

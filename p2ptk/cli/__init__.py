@@ -27,7 +27,10 @@ COMMANDS = {
         "train_scorer",
         "Train a segmenter for the metric fcn-score.",
     ),
-    "report": ("p2ptk.cli.report", "report", "Write a run's report page anew."),
+    "study": ("p2ptk.cli.study", "study", "Compare designs over several seeds: an ablation study."),
+    "ablate": ("p2ptk.cli.study_run", "ablate", "Short for `p2ptk study run`."),
+    "report": ("p2ptk.cli.report", "report", "Write the report of a run or study anew."),
+    "compare": ("p2ptk.cli.compare", "compare", "Set runs side by side, paired by seed."),
     "watch": ("p2ptk.cli.watch", "watch", "Show a run's curves and samples as it goes on."),
     "data": ("p2ptk.cli.data", "data", "Look at pairs before training, and put them in order."),
     "components": ("p2ptk.cli.components", "components", "List what there is to choose from."),
@@ -47,6 +50,10 @@ COMMANDS = {
         "import_model",
         "Take over weights or options of other programs.",
     ),
+    "export": ("p2ptk.cli.export", "export", "Write a model as ONNX, torch.export or a web page."),
+    "card": ("p2ptk.cli.card", "card", "Write a model's card, README.md, beside it."),
+    "push": ("p2ptk.cli.hub", "push", "Put a model and its card on a hub."),
+    "pull": ("p2ptk.cli.hub", "pull", "Fetch a model from a hub."),
     "demo": ("p2ptk.cli.demo", "demo", "Learn to paint satellite pictures, in minutes."),
 }
 

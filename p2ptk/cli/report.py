@@ -1,4 +1,4 @@
-"""`p2ptk report`: write a run's report page anew."""
+"""`p2ptk report`: write the report page of a run, or of a study, anew."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ INSTALL = 'pip install "p2ptk[report]"'
 Examples:
   p2ptk report runs/facades
   p2ptk evaluate runs/facades -d facades/ --split val && p2ptk report runs/facades
+  p2ptk report studies/losses
 """
 )
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--plugin", "files", metavar="FILE.py", multiple=True, help="Load a local plugin.")
 def report(run: Path, files: tuple[str, ...]) -> None:
     """Write RUN's curves.png and report.html anew, be the run over or not, and print the path.
+
+    A study's folder is reported as by `p2ptk study report`.
 
     The page is one file with all pictures in it. After `p2ptk evaluate` it holds the scores, and
     the pairs that came out best and worst.
@@ -39,6 +42,11 @@ def report(run: Path, files: tuple[str, ...]) -> None:
     if files:
         configure(files=files)
     folder = RunFolder(run)
+    if (run / "study.toml").is_file():
+        from p2ptk.cli.study_show import write_study_report
+
+        write_study_report(run, None, as_json=False)
+        return
     folder.need_run()
     if find_spec("jinja2") is None:
         raise UserError(f"the report page needs jinja2: {INSTALL}")

@@ -124,6 +124,12 @@ def _words(spec: Spec, key: str = "") -> tuple[str, str]:
 
 def environment(path: Path, config: RunConfig) -> list[tuple[str, str]]:
     """What environment.json says, where it is there, and the providers of the components."""
+    flat = {**flat_environment(path), **config.providers}
+    return [(str(name), str(value)) for name, value in flat.items()]
+
+
+def flat_environment(path: Path) -> dict[str, str]:
+    """What an environment.json says, packages and providers beside the rest; nothing without it."""
     try:
         table = json.loads(path.read_text("utf-8"))
         nested = {**table.pop("packages", {}), **table.pop("providers", {})}
@@ -132,8 +138,8 @@ def environment(path: Path, config: RunConfig) -> list[tuple[str, str]]:
         table, nested, command = {}, {}, []
     if command:
         table["command"] = shlex.join([Path(command[0]).name, *command[1:]])
-    flat = {**table, **nested, **config.providers}
-    return [(str(name), str(value)) for name, value in flat.items() if value is not None]
+    flat = {**table, **nested}
+    return {str(name): str(value) for name, value in flat.items() if value is not None}
 
 
 def cost(last: Mapping[str, Any], config: RunConfig) -> Iterable[tuple[str, list[tuple[str, str]]]]:

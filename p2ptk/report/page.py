@@ -55,7 +55,7 @@ def write_report(folder: RunFolder, pictures: Pictures | None = None) -> Path | 
     page = template.render(
         contents(folder, pictures),
         style=_own("page.css"),
-        script=_own("charts.js") + _own("samples.js"),
+        script=_own("charts.js") + _own("samples.js") + _own("theme.js"),
     )
     write_atomically(folder.report, page.encode())
     return folder.report

@@ -1,4 +1,4 @@
-// The shown pairs through time, the swipe comparison, the theme. `#step=300&pair=2` sets them.
+// The shown pairs through time, the swipe comparison. `#step=300&pair=2` sets them.
 
 function find(id) { return document.getElementById(id); }
 
@@ -102,32 +102,3 @@ if (samples) {
   addEventListener("hashchange", obey);
   obey();
 }
-
-// Light, dark, or as the system has it.
-const root = document.documentElement;
-const themes = { auto: "light dark", light: "light", dark: "dark" };
-function dress(theme) {
-  root.style.colorScheme = themes[theme] ?? themes.auto;
-  root.dataset.theme = theme;
-  find("theme").textContent = { auto: "◐ auto", light: "☀ light", dark: "☾ dark" }[theme];
-}
-let theme = "auto";
-try { theme = localStorage.getItem("p2ptk-theme") ?? "auto"; } catch { /* not every viewer keeps things */ }
-dress(theme in themes ? theme : "auto");
-find("theme").addEventListener("click", () => {
-  const names = Object.keys(themes);
-  const next = names[(names.indexOf(root.dataset.theme) + 1) % names.length];
-  dress(next);
-  try { localStorage.setItem("p2ptk-theme", next); } catch { /* as above */ }
-});
-
-document.querySelectorAll("pre").forEach((block) => {
-  if (!navigator.clipboard) return;
-  const button = Object.assign(document.createElement("button"), { type: "button", className: "copy", textContent: "copy" });
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(block.querySelector("code").textContent);
-    button.textContent = "copied";
-    setTimeout(() => { button.textContent = "copy"; }, 1200);
-  });
-  block.append(button);
-});

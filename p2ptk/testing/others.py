@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+import contextlib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from p2ptk.errors import P2ptkError
+from p2ptk.study.records import Job, Result
 from p2ptk.testing.common import check
 from p2ptk.testing.outcomes import Failed, told
 from p2ptk.testing.subject import Subject
@@ -48,19 +51,37 @@ def closes_twice(subject: Subject) -> None:
         ) from error
 
 
+@dataclass(frozen=True)
+class DoneAtOnce(Job):
+    """A job that starts no process."""
+
+    def __call__(self, environment: Mapping[str, str] | None = None) -> Result:
+        return Result(self.key, self.variant, self.seed, "done")
+
+
 @check("launcher")
 def one_result_a_job(subject: Subject) -> None:
-    """launch(jobs) gives one result a job, and none without jobs."""
+    """launch(jobs) gives the result of each job, and none without jobs or where it hands over."""
     made = subject.build()
     if list(made.launch([])):
         raise Failed(f"{subject.name}.launch gives results without jobs.")
-    jobs = [partial(pow, 2, n) for n in (1, 2, 3)]
-    found = made.launch(jobs)
-    if not isinstance(found, Iterable):
-        raise Failed(f"{subject.name}.launch gives {type(found).__name__}: give an iterator.")
-    count = len(list(found))
-    if count != len(jobs):
-        raise Failed(f"{subject.name}.launch gives {count} results of {len(jobs)} jobs.")
+    command = (sys.executable, "-c", "pass")
+    runs = subject.folder / "study" / "runs"
+    jobs = [DoneAtOnce(f"{n:012x}", "a", n, runs / f"{n:012x}", command) for n in range(3)]
+    with contextlib.chdir(subject.folder):  # it may write what it was told to, in a file of its own
+        found = made.launch(jobs)
+        if not isinstance(found, Iterable):
+            raise Failed(f"{subject.name}.launch gives {type(found).__name__}: give an iterator.")
+        results = list(found)
+    if getattr(made, "hands_over", False):
+        if results:
+            raise Failed(f"{subject.name} says that it hands_over, and gives results.")
+        return
+    if len(results) != len(jobs):
+        raise Failed(f"{subject.name}.launch gives {len(results)} results of {len(jobs)} jobs.")
+    seeds = sorted(getattr(result, "seed", -1) for result in results)
+    if seeds != [job.seed for job in jobs]:
+        raise Failed(f"{subject.name}.launch does not give what the jobs give: yield job().")
 
 
 @check("recipe", essential=True)

@@ -28,6 +28,7 @@ def test_lists_every_kind_that_has_something(command: Command) -> None:
         "datasets",
         "augmentations",
         "metrics",
+        "launchers",
         "trackers",
         "recipes",
     ]
@@ -57,7 +58,7 @@ def test_globs(command: Command) -> None:
     assert [(r["kind"], r["name"]) for r in everywhere] == [("loss", "l1"), ("metric", "l1")]
     done = command("components", "generators", "nothing*")
     assert (done.code, done.out) == (0, "no generator is called 'nothing*'\n")
-    assert command("components", "launchers").out == "no launcher here\n"
+    assert command("components", "commands").out == "no command here\n"
 
 
 def test_json_says_where_each_comes_from(command: Command) -> None:

@@ -61,7 +61,8 @@ class Browser:
             *("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"),
             *("--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars"),
             *("--disable-extensions", "--disable-background-networking"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"),
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            *("--no-proxy-server", f"--user-data-dir={profile}"),
         ]
         self._process = subprocess.Popen(
             command,

@@ -24,6 +24,7 @@ SMALL = {
     ("discriminator", "multiscale"): "multiscale:width=4,scales=2",
     ("discriminator", "unet"): "unet:width=4,layers=3",
     ("loss", "ms-ssim"): "ms-ssim:scales=2",
+    ("launcher", "submitit"): "submitit:cluster=debug",
 }
 # What needs files: made by the fixture `material`.
 WITH_FILES = {

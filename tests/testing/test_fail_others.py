@@ -73,7 +73,25 @@ def test_launchers(fails: Fails) -> None:
         def launch(self, jobs: Any) -> Any:
             return 3 if jobs else []
 
+    class Elsewhere(InTurn):
+        hands_over = True
+
+        def launch(self, jobs: Any) -> Iterator[Any]:
+            return iter(())
+
+    class Both(InTurn):
+        hands_over = True
+
+    class Counts(InTurn):
+        def launch(self, jobs: Any) -> Iterator[Any]:
+            yield from range(len(jobs))
+
     conformance("launcher", InTurn, skip=SKIP)
+    conformance("launcher", Elsewhere, skip=SKIP)
+    assert "says that it hands_over, and gives results" in fails(
+        "one-result-a-job", "launcher", Both
+    )
+    assert "does not give what the jobs give" in fails("one-result-a-job", "launcher", Counts)
     assert "gives 2 results of 3 jobs" in fails("one-result-a-job", "launcher", Drops)
     assert "launch gives int: give an iterator" in fails("one-result-a-job", "launcher", Nothing)
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Annotated, Any
 
 from pydantic import Field
 
 
 class AuroraLauncher:
-    """Runs jobs on this machine, each in a process of its own.
+    """Runs jobs on this machine, several at the same time.
 
-    workers: jobs that run at the same time.
+    workers: jobs at a time.
     """
 
     def __init__(self, *, workers: Annotated[int, Field(ge=1)] = 1) -> None:
         self.workers = workers
 
-    def launch(self, jobs: Sequence[Callable[[], Any]]) -> Iterator[Any]:
-        with ProcessPoolExecutor(
-            self.workers,
-            mp_context=get_context("spawn"),  # a forked process can't use CUDA
-            max_tasks_per_child=1,
-        ) as pool:
-            for done in as_completed([pool.submit(job) for job in jobs]):
+    def launch(self, jobs: Sequence[Any]) -> Iterator[Any]:
+        # A job runs in a process of its own: the threads only wait for them.
+        pool = ThreadPoolExecutor(self.workers)
+        waiting = [pool.submit(job) for job in jobs]
+        try:
+            for done in as_completed(waiting):
                 yield done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for future, job in zip(waiting, jobs, strict=True):
+                if future.running():
+                    job.stop()

@@ -1,0 +1,1 @@
+"""Models for programs without p2ptk: ONNX, torch.export, a page for the browser."""
