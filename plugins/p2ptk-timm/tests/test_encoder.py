@@ -224,3 +224,12 @@ def test_the_short_name_is_the_pair() -> None:
     first, second = (net.state_dict() for net in nets)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_is_looked_at_where_gradients_are_off(mode: Any) -> None:
+    facts.facts_of.cache_clear()
+    with mode():
+        found = facts.facts_of("test_resnet", 3, None)
+    assert found.channels == tuple(encoder(model="test_resnet").channels)
+    assert all(found.feeds)

@@ -63,7 +63,13 @@ def facts_of(model: str, in_chans: int, levels: tuple[int, ...] | None) -> Facts
     for options in ANY_SIZE if config(model).fixed_input_size else ({},):
         for device in ("meta", "cpu"):
             try:
-                with torch.random.fork_rng(devices=[]), torch.device(device):
+                # Whoever only looks at a model may have turned gradients off.
+                with (
+                    torch.inference_mode(False),
+                    torch.enable_grad(),
+                    torch.random.fork_rng(devices=[]),
+                    torch.device(device),
+                ):
                     return _tried(model, in_chans, levels, options, device)
             except Exception as error:
                 # An option that the model does not know tells nothing of the model.
