@@ -1,4 +1,4 @@
-"""examples/train.ipynb runs from its first cell to its last, in a few steps.
+"""The notebooks of the examples run from their first cell to their last, in a few steps.
 
 Its cells are plain Python but for the guarded `%pip install`, so that they run here in one process:
 a kernel would need jupyter's packages, and a port, for nothing more.
@@ -15,47 +15,57 @@ from typing import Any
 import pytest
 from PIL import Image
 
-NOTEBOOK = Path(__file__).parents[1] / "examples" / "train.ipynb"
-PAGE: dict[str, Any] = json.loads(NOTEBOOK.read_text("utf-8"))
-CODE = ["".join(cell["source"]) for cell in PAGE["cells"] if cell["cell_type"] == "code"]
+ROOT = Path(__file__).parents[1]
+NAMES = ("train", "use")
+PAGES: dict[str, dict[str, Any]] = {
+    name: json.loads((ROOT / "examples" / f"{name}.ipynb").read_text("utf-8")) for name in NAMES
+}
+
+
+def cells(name: str, kind: str) -> list[str]:
+    return ["".join(c["source"]) for c in PAGES[name]["cells"] if c["cell_type"] == kind]
+
+
 INSTALL = re.compile(
     r"import importlib\.util\n\n"
     r'if importlib\.util\.find_spec\("p2ptk"\) is None:\n    %pip install -q "p2ptk\[.*\n?'
 )
 
 
-def test_it_is_a_notebook_without_outputs() -> None:
-    assert (PAGE["nbformat"], PAGE["nbformat_minor"]) == (4, 5)
-    ids = [cell["id"] for cell in PAGE["cells"]]
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_a_notebook_without_outputs(name: str) -> None:
+    page = PAGES[name]
+    assert (page["nbformat"], page["nbformat_minor"]) == (4, 5)
+    ids = [cell["id"] for cell in page["cells"]]
     assert len(set(ids)) == len(ids)
-    for cell in PAGE["cells"]:
+    for cell in page["cells"]:
         if cell["cell_type"] == "code":
             assert cell["outputs"] == []
             assert cell["execution_count"] is None
 
 
-def test_the_first_cell_installs_only_where_p2ptk_is_missing() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cell_installs_only_where_p2ptk_is_missing(name: str) -> None:
     """The one cell that is no Python: it is read here, since it can't run."""
-    assert INSTALL.fullmatch(CODE[0])
-    for cell in CODE[1:]:
+    install, *others = cells(name, "code")
+    assert INSTALL.fullmatch(install)
+    for cell in others:
         ast.parse(cell)
 
 
-def test_what_the_text_names_is_there() -> None:
-    text = "".join("".join(c["source"]) for c in PAGE["cells"] if c["cell_type"] == "markdown")
-    for path in re.findall(r"`(docs/[\w./-]+)`", text):
-        assert (NOTEBOOK.parents[1] / path).is_file(), path
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_text_names_is_there(name: str) -> None:
+    for path in re.findall(r"`(docs/[\w./-]+)`", "".join(cells(name, "markdown"))):
+        assert (ROOT / path).is_file(), path
 
 
 @pytest.mark.slow
-def test_its_cells_run(
+def test_training_in_a_notebook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("P2PTK_NOTEBOOK_STEPS", "2")
-    names: dict[str, Any] = {"__name__": "__main__"}
-    shown = [run_cell(cell, f"cell {i}", names) for i, cell in enumerate(CODE[1:], start=1)]
-
+    shown, names = run_all("train")
     pictures = [value for value in shown if isinstance(value, Image.Image)]
     assert len(pictures) == 4  # two sample sheets, the curves, a translation
     assert pictures[-1].size == (3 * 256, 256)
@@ -63,6 +73,30 @@ def test_its_cells_run(
     assert pictures[0].filename != pictures[1].filename  # type: ignore[attr-defined]
     said = capsys.readouterr().out
     assert re.search(r"^psnr +\d+\.\d{4}\nssim .*\nl1 ", said, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_using_a_model_in_a_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("P2PTK_NOTEBOOK_STEPS", "2")
+    shown, names = run_all("use")
+    sizes = [value.size for value in shown if isinstance(value, Image.Image)]
+    assert sizes == [(256, 256), (900, 600)]
+    said = capsys.readouterr().out
+    assert "(256, 256, 3) uint8 (3, 256, 256) (4, 3, 256, 256)" in said
+    assert "[(256, 256), (300, 200)]\nTrue\n" in said
+    assert names["y"].abs().max() <= 1
+    assert (Path(names["MODEL"]) / "generator.onnx").is_file()
+
+
+def run_all(name: str) -> tuple[list[Any], dict[str, Any]]:
+    """What each cell shows, and the names at the end."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    code = cells(name, "code")[1:]
+    return [run_cell(cell, f"cell {i}", names) for i, cell in enumerate(code, start=1)], names
 
 
 def run_cell(text: str, where: str, names: dict[str, Any]) -> Any:
