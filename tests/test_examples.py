@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 import pytest
 
-from p2ptk.cli import cli
+from p2ptk.cli import cli, main
 from p2ptk.components import create
 from p2ptk.config import RunConfig
+from p2ptk.missing import directory
 from p2ptk.plugins import configure
 
 ROOT = Path(__file__).parents[1]
@@ -42,13 +43,17 @@ def test_the_papers_patch_sizes(patch: int) -> None:
 
 def test_the_loss_of_ones_own_trains(pairs: Path, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-m", "p2ptk", "run", "-d", str(pairs), "--size", "32", "--steps", "2",
+        "run", "-d", str(pairs), "--size", "32", "--steps", "2",
         "-G", "unet:depth=3,width=4", "-D", "patchgan:layers=1,width=4", "--device", "cpu",
         "--plugin", str(ROOT / "examples" / "edge_loss.py"), "-L", "+edges:weight=10",
         "-o", str(tmp_path / "run"),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+    finally:
+        configure(enabled=True, files=[])
+    assert not ended.value.code
     assert "g_edges" in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
@@ -97,6 +102,9 @@ def test_commands_in_the_documents_parse(line: str) -> None:
     words = shlex.split(line.partition(" # ")[0])[1:]
     context = click.Context(cli, obj={})
     command = cli.get_command(context, words[0])
+    listed = {name for plugin in directory() for name in plugin.components.get("command", ())}
+    if command is None and words[0] in listed:
+        pytest.skip("a plugin's command: its own tests parse it")
     assert command is not None, f"there is no command {words[0]!r}"
     try:
         command.make_context(words[0], words[1:], parent=context)
