@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from p2ptk.config import options
 from p2ptk.contracts import Dataset
 from p2ptk.errors import UserError, did_you_mean
+from p2ptk.files import is_there
 from p2ptk.specs import Spec, read_value
 
 _FILE_CLASS = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)(?P<rest>:.*)?\Z", re.DOTALL)
@@ -121,7 +122,7 @@ def data_spec(text: str) -> tuple[Spec, str | None]:
 
     An existing path, or a text with a path separator or a drive letter, is a path.
     """
-    looks_like_path = Path(text).expanduser().exists() or (
+    looks_like_path = is_there(text) or (
         ":" not in text.replace(":\\", "").replace(":/", "") and re.search(r"[\\/]", text)
     )
     if not looks_like_path:
@@ -147,6 +148,7 @@ def read_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     sides = text.split("x")
-    if not all(side.isdigit() and int(side) > 0 for side in sides) or len(sides) > 2:
+    plain = all(re.fullmatch(r"0*[1-9][0-9]{0,8}", side) for side in sides)
+    if not plain or len(sides) > 2:
         raise UserError(f"--size takes N or HEIGHTxWIDTH, not {text!r}.")
     return int(sides[0]), int(sides[-1])
