@@ -14,7 +14,7 @@ python=${PYTHON:-python3}
 
 # Not torch, torchvision, numpy or pillow: those are the machine's own.
 packages=(pydantic filelock tomli-w tifffile platformdirs safetensors pluggy packaging click rich
-    typing-extensions matplotlib jinja2 scipy hatchling editables pytest pytest-timeout
+    typing-extensions jinja2 hatchling editables pytest pytest-timeout
     pytest-xdist hypothesis)
 
 if [ "${1:-}" = wheels ]; then

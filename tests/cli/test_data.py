@@ -40,7 +40,7 @@ def few(tmp_path: Path) -> Path:
 def test_help_lists_the_commands_and_loads_none(command: Command) -> None:
     done = command("data", "--help")
     assert done.code == 0
-    for name, (_, summary) in COMMANDS.items():
+    for name, (*_, summary) in COMMANDS.items():
         assert f"{name}  " in done.out
         assert summary in done.out
     assert "p2ptk data" in command("data").err + command("data").out
