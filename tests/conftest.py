@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,18 +73,38 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny(pairs: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Start a tiny run in `tmp_path / name`: tiny("a", train__steps=3) -> its Outcome."""
+def run_tiny(folder: Path, pairs: Path, *layers: dict[str, Any], **options: Any) -> Any:
+    """Start a tiny run in that folder; gives its Outcome."""
     from p2ptk.config import RunConfig
     from p2ptk.layers import layers_of
     from p2ptk.observe import Observer
     from p2ptk.run import start
     from p2ptk.runfolder import RunFolder
 
+    data = {"data": {"name": "side-by-side", "path": str(pairs)}}
+    config = RunConfig.of(*layers_of({}), TINY, data, *layers)
+    return start(config, RunFolder(folder), Observer(), **options)
+
+
+@pytest.fixture
+def tiny(pairs: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Start a tiny run in `tmp_path / name`: tiny("a", train__steps=3) -> its Outcome."""
+
     def run(name: str = "run", *layers: dict[str, Any], **options: Any) -> Any:
-        data = {"data": {"name": "side-by-side", "path": str(pairs)}}
-        config = RunConfig.of(*layers_of({}), TINY, data, *layers)
-        return start(config, RunFolder(tmp_path / name), Observer(), **options)
+        return run_tiny(tmp_path / name, pairs, *layers, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny run that is done, which nothing may be written to."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run_tiny(folder, pairs)
+    return folder
+
+
+@pytest.fixture
+def run_folder(finished_run: Path, tmp_path: Path) -> Path:
+    """`tmp_path / "run"`: a copy of that run, for the test alone."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,9 @@ EVALUATION = {
 
 
 @pytest.fixture
-def run_folder(tiny: Callable[..., Any], tmp_path: Path) -> Path:
-    tiny("run")
-    text = json.dumps(EVALUATION)
-    (tmp_path / "run" / "evaluation-val.json").write_text(text, "utf-8")
-    return tmp_path / "run"
+def run_folder(run_folder: Path) -> Path:
+    (run_folder / "evaluation-val.json").write_text(json.dumps(EVALUATION), "utf-8")
+    return run_folder
 
 
 def head(text: str) -> dict[str, Any]:

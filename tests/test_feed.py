@@ -338,13 +338,12 @@ def test_free_memory_is_plausible() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("copy_ahead", [False, True])
-def test_a_feed_left_open_does_not_keep_python_from_ending(copy_ahead: bool) -> None:
+def test_feeds_left_open_do_not_keep_python_from_ending() -> None:
     script = (
         "from test_feed import *\n"
         "plan = feed(Pairs(), 'streamed').plan\n"
-        f"open_feed = StreamedFeed(plan, workers=2, copy_ahead={copy_ahead})\n"
-        "open_feed.batch(0)\n"
+        "feeds = [StreamedFeed(plan, workers=2, copy_ahead=c) for c in (False, True)]\n"
+        "for each in feeds: each.batch(0)\n"
         "print('ending')\n"
     )
     done = subprocess.run(

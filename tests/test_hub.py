@@ -8,7 +8,7 @@ import http.server
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,12 +109,6 @@ def server() -> Iterator[tuple[str, type[Hub]]]:
     yield f"http://127.0.0.1:{made.server_port}", Own
     made.shutdown()
     made.server_close()
-
-
-@pytest.fixture
-def run_folder(tiny: Callable[..., Any], tmp_path: Path) -> Path:
-    tiny("run")
-    return tmp_path / "run"
 
 
 def test_there_and_back(run_folder: Path, tmp_path: Path, server: Any) -> None:

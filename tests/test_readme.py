@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shlex
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from p2ptk.cli import main
+from p2ptk.plugins import configure
 
 README = Path(__file__).parents[1] / "README.md"
 # The line as it stands, made small enough for a test.
@@ -24,19 +25,24 @@ def third_block() -> list[list[str]]:
     return [shlex.split(line) for line in block.splitlines()]
 
 
-def p2ptk(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "p2ptk", *arguments],
-        cwd=folder,
-        env={**os.environ, "P2PTK_PLUGINS": "p2ptk-timm,p2ptk-kornia"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def p2ptk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """p2ptk("run", ...) runs the command line in `tmp_path`, with the plugins of the line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("P2PTK_PLUGINS", "p2ptk-timm,p2ptk-kornia")
+    configure(enabled=True, files=[])
+
+    def call(*arguments: str) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code
+
+    yield call
+    monkeypatch.undo()
+    configure(enabled=True, files=[])
 
 
-def test_the_project_in_one_line(pairs: Path, tmp_path: Path) -> None:
+def test_the_project_in_one_line(p2ptk: Callable[..., None], pairs: Path, tmp_path: Path) -> None:
     for plugin in ("p2ptk_timm", "p2ptk_kornia"):
         if importlib.util.find_spec(plugin) is None:
             pytest.skip(f"{plugin} is not installed")
@@ -47,7 +53,7 @@ def test_the_project_in_one_line(pairs: Path, tmp_path: Path) -> None:
 
     (_, *run), (_, *translate) = third_block()
     assert "unet:encoder=timm(model=resnet34)" in run
-    p2ptk(tmp_path, *run, *TINY.split())
-    p2ptk(tmp_path, *translate)
+    p2ptk(*run, *TINY.split())
+    p2ptk(*translate)
     with Image.open(tmp_path / "out" / "one.png") as made:
         assert made.size == (32, 32)

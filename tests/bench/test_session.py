@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def in_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No processes of their own for memory, and peaks that are not worth a second."""
+    """No processes of their own for memory, peaks that are not worth a second, short turns."""
     monkeypatch.setattr(session, "peak_of", lambda case, way: 3 * 2**29)
     monkeypatch.setattr(session, "measured_peak", lambda device, name: 1e12)
+    monkeypatch.setattr(session, "QUICK", replace(session.QUICK, turn_seconds=0.01))
 
 
 def test_the_command_prints_json(tmp_path: Path) -> None:

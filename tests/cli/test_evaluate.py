@@ -16,10 +16,9 @@ Tiny = Callable[..., Any]
 
 
 @pytest.fixture
-def run(tiny: Tiny, tmp_path: Path) -> Path:
+def run(run_folder: Path) -> Path:
     """The folder of a tiny run."""
-    tiny("run", {"train": {"steps": 2}})
-    return tmp_path / "run"
+    return run_folder
 
 
 @pytest.fixture

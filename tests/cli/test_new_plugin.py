@@ -213,14 +213,14 @@ NETS = "-G unet:depth=3,width=4 -D patchgan:layers=1,width=4"
 
 # What takes each kind through a run; the run folder is called as the kind.
 RUNS = {
-    "generator": f"{SMALL} -D patchgan:layers=1,width=4 -G my-generator:width=4,blocks=1",
-    "encoder": f"{SMALL} -D none -L l1 -G unet:width=4,encoder=my-encoder(width=4,depth=3)",
-    "discriminator": f"{SMALL} -G unet:depth=3,width=4 -D my-discriminator:width=4",
-    "loss": f"{SMALL} {NETS} -L +my-loss:scales=2",
-    "dataset": f"{SMALL} {NETS} -d my-dataset:path={{arrays}}",
-    "augmentation": f"{SMALL} {NETS} -A +my-augmentation",
-    "tracker": f"{SMALL} {NETS} --set trackers=[my-tracker]",
-    "recipe": f"{SMALL} {NETS} --recipe my-recipe",
+    "generator": f"{SMALL} -D patchgan:layers=1,width=4 -G {{name}}:width=4,blocks=1",
+    "encoder": f"{SMALL} -D none -L l1 -G unet:width=4,encoder={{name}}(width=4,depth=3)",
+    "discriminator": f"{SMALL} -G unet:depth=3,width=4 -D {{name}}:width=4",
+    "loss": f"{SMALL} {NETS} -L +{{name}}:scales=2",
+    "dataset": f"{SMALL} {NETS} -d {{name}}:path={{arrays}}",
+    "augmentation": f"{SMALL} {NETS} -A +{{name}}",
+    "tracker": f"{SMALL} {NETS} --set trackers=[{{name}}]",
+    "recipe": f"{SMALL} {NETS} --recipe {{name}}",
 }
 
 SCRIPT = """
@@ -237,18 +237,16 @@ print("codes", codes)
 """
 
 
-def in_one_process(
-    site: Path, folder: Path, tests: Sequence[Path], commands: Sequence[Sequence[str]]
-) -> str:
-    """Run tests and commands where those plugins are installed; gives what they print."""
+def in_one_process(site: Path, project: Path, commands: Sequence[Sequence[str]]) -> str:
+    """Run a plugin's tests and commands where it is installed; gives what they print."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("P2PTK_")}
-    options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", f"--rootdir={folder}"]
-    work = {"tests": [*options, *map(str, tests)], "commands": commands}
+    options = ["-q", "-p", "no:cacheprovider", f"--rootdir={project}"]
+    work = {"tests": [*options, str(project / "tests")], "commands": commands}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         input=json.dumps(work),
         env=clean | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"},
-        cwd=folder,
+        cwd=project.parent,
         capture_output=True,
         text=True,
         check=False,
@@ -258,12 +256,12 @@ def in_one_process(
     return done.stdout
 
 
-def install(site: Path, folder: Path, kinds: Sequence[str]) -> list[Path]:
-    """Write a plugin for each kind, build their wheels and install them; gives the projects."""
-    made = [write_plugin(Names(f"p2ptk-my-{kind}"), [kind], folder / kind) for kind in kinds]
+def install(site: Path, folder: Path, name: str, kinds: Sequence[str]) -> Path:
+    """Write a plugin, build its wheel and install it; gives the project."""
+    made = write_plugin(Names(name), kinds, folder / name)
     uv = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
     alone = ["--offline", "--no-deps", "--no-build-isolation", "--quiet"]
-    subprocess.run([*uv, *alone, "--target", str(site), *map(str, made)], check=True)
+    subprocess.run([*uv, *alone, "--target", str(site), str(made)], check=True)
     return made
 
 
@@ -273,39 +271,39 @@ def provided(run: Path) -> dict[str, str]:
 
 def test_a_new_generator_is_built_installed_tested_and_trained(pairs: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    (project,) = install(site, tmp_path, ["generator"])
+    project = install(site, tmp_path, "p2ptk-my-generator", ["generator"])
     assert (site / "p2ptk_my_generator" / "py.typed").is_file()
-    run = [*RUNS["generator"].format(pairs=pairs).split(), "-o", "runs/generator"]
-    in_one_process(site, tmp_path, [project / "tests"], [run])
+    run = RUNS["generator"].format(pairs=pairs, name="my-generator").split()
+    in_one_process(site, project, [[*run, "-o", "runs/generator"]])
     assert provided(tmp_path / "runs/generator")["generator/my-generator"] == (
         "p2ptk-my-generator 0.1.0"
     )
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # each distribution's modules are imported in a process of their own
 def test_so_is_every_other_kind(pairs: Path, tmp_path: Path) -> None:
+    """All in one distribution, whose modules the conformance tests import in one process."""
     site, arrays, runs = tmp_path / "site", tmp_path / "arrays", tmp_path / "runs"
     kinds = [kind for kind in KINDS if kind != "generator"]
-    projects = install(site, tmp_path, kinds)
+    project = install(site, tmp_path, "p2ptk-my-all", kinds)
     for split in ("train", "val"):
         (arrays / split).mkdir(parents=True)
         a = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
         np.savez(arrays / split / "0.npz", a=a, b=255 - a)
-    places = {"pairs": pairs, "arrays": arrays}
+    words = {"pairs": pairs, "arrays": arrays, "name": "my-all"}
     commands = [
-        [*RUNS[kind].format(**places).split(), "-o", f"runs/{kind}"]
+        [*RUNS[kind].format(**words).split(), "-o", f"runs/{kind}"]
         for kind in kinds
         if kind in RUNS
     ]
-    commands.append(["evaluate", "runs/loss", "-d", str(pairs), "-m", "my-metric"])
-    commands.append(["my-command", "runs/loss"])
-    said = in_one_process(site, tmp_path, [p / "tests" for p in projects], commands)
+    commands.append(["evaluate", "runs/loss", "-d", str(pairs), "-m", "my-all"])
+    commands.append(["my-all", "runs/loss"])
+    said = in_one_process(site, project, commands)
 
     for kind in set(kinds) & set(RUNS) - {"recipe", "tracker"}:
-        assert provided(runs / kind)[f"{kind}/my-{kind}"] == f"p2ptk-my-{kind} 0.1.0"
-    assert "g_my-loss" in (runs / "loss" / "metrics.jsonl").read_text()
-    assert re.search(r"^2,g_loss,", (runs / "tracker" / "my-tracker.csv").read_text(), re.MULTILINE)
-    assert 'recipe = "my-recipe"' in (runs / "recipe" / "run.toml").read_text()
-    assert re.search(r"^my-metric\b.* 0\.\d+", said, re.MULTILINE)
+        assert provided(runs / kind)[f"{kind}/my-all"] == "p2ptk-my-all 0.1.0"
+    assert "g_my-all" in (runs / "loss" / "metrics.jsonl").read_text()
+    assert re.search(r"^2,g_loss,", (runs / "tracker" / "my-all.csv").read_text(), re.MULTILINE)
+    assert 'recipe = "my-all"' in (runs / "recipe" / "run.toml").read_text()
+    assert re.search(r"^my-all\b.* 0\.\d+", said, re.MULTILINE)
     assert "  in all" in said

@@ -317,10 +317,9 @@ def test_shell_completion_knows_components() -> None:
 
 
 @pytest.mark.parametrize("words", [["-v", "run"], ["run", "-v"], ["--debug", "run"]])
-def test_a_traceback_comes_only_when_asked_for(words: list[str]) -> None:
-    command = [sys.executable, "-m", "p2ptk", *words, "-G", "unett"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+def test_a_traceback_comes_only_when_asked_for(p2ptk: Any, words: list[str]) -> None:
+    done = p2ptk(*words, "-G", "unett")
+    assert done.exit_code == 2
     assert "Traceback" in done.stderr
     assert "did you mean 'unet'?" in done.stderr
 

@@ -71,7 +71,7 @@ def test_a_generator(command: Command) -> None:
         f"provider p2ptk {p2ptk.__version__}",
         "generators/unet.py:",
         "paper Isola et al., CVPR 2017, arXiv 1611.07004",
-        "depth 8 int, >= 2 halvings of the size",
+        "depth 8 int, >= 2, <= 16 halvings of the size",
         "norm batch batch | instance | none",
         "dropout 0.5 float, >= 0, < 1",
         "encoder none component, of kind encoder | none",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
@@ -30,6 +31,10 @@ pytest.importorskip("onnxscript")
 Make = Callable[..., Path]
 PALETTE = ((0, 0, 0), (255, 0, 0), (0, 255, 0))
 TOLERANCE = 1e-4  # of pictures in 0..1
+OLD_TORCH = pytest.mark.skipif(
+    Version(torch.__version__).release < (2, 8),
+    reason="torch 2.6 writes no ONNX of resizing to a size that is free; 2.7 is untried",
+)
 
 
 class Awkward(nn.Module):
@@ -99,7 +104,7 @@ def test_any_size_and_number(make: Make, tmp_path: Path, spec: str, norm: str) -
 @pytest.mark.parametrize(
     "spec",
     [
-        "spade:depth=2,width=4,hidden=4",
+        pytest.param("spade:depth=2,width=4,hidden=4", marks=OLD_TORCH),
         "pix2pixhd:width=2,blocks=1",
         "unet-attention:depth=4,width=4",
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from p2ptk.cli import main
 from p2ptk.components import register
 from p2ptk.plugins import configure
+from p2ptk.study import estimate
 
 BODY = '[factors]\n"losses.l1.weight" = [100, 10]\n'
 
@@ -44,7 +46,10 @@ def command(
     configure(enabled=True, files=[])
 
 
-def test_dry_run_writes_nothing(command: Any, study: Path, tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(
+    command: Any, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "estimate", partial(estimate.estimate, seconds=0.01))
     out = tmp_path / "out"
     code, said, _ = command("run", study, "-o", out, "--dry-run")
     assert code == 0

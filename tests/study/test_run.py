@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from p2ptk.cli import main
 from p2ptk.errors import P2ptkError, UserError
 from p2ptk.files import lock_folder
 from p2ptk.study.estimate import estimate
@@ -175,13 +176,15 @@ train.lr = 1e30
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_stopped_and_run_again_with_local(tmp_path: Path, write_study: Any) -> None:
-    """Real jobs on the demo set: stopped in the middle, gone on with, one variant diverging."""
+def test_stopped_and_run_again_with_local(
+    tmp_path: Path, pairs: Path, write_study: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Real jobs: stopped in the middle, gone on with, one variant diverging."""
     head = 'mode = "list"\nseeds = 2\nbudget = "150 steps"\n'
-    path = write_study(tmp_path, "demo", "output.log_every = 1\n" + MIXED, head)
-    path.write_text(path.read_text().replace('"val"', '"test"'))
+    path = write_study(tmp_path, pairs, "output.log_every = 1\n" + MIXED, head)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "p2ptk", "study", "run", str(path), "-o", str(out)]
+    arguments = ["study", "run", str(path), "-o", str(out)]
+    command = [sys.executable, "-m", "p2ptk", *arguments]
     made = make_plan(path, out)
     first = made.tasks[0].job.folder
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -198,14 +201,16 @@ def test_stopped_and_run_again_with_local(tmp_path: Path, write_study: Any) -> N
     before = {r.status for r in gather(made)}
     assert before <= {"missing", "stopped"}
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    done = capsys.readouterr()
+    assert not ended.value.code, done.err
     results = gather(made)
     assert [r.status for r in results] == ["done", "done", "diverged", "diverged"]
     assert "resumed at step" in (out / "logs" / f"{made.jobs[0].key}.log").read_text()
     assert results[0].metrics["ssim"] != results[1].metrics["ssim"]
     assert (out / "report.html").is_file()
-    assert "diverged 2/2" in done.stdout
+    assert "diverged 2/2" in done.out
 
     assert not [task for task in made.tasks if due(made, task)], "nothing is left to run"
     assert read_result(made.jobs[3].folder).attempts == 1  # type: ignore[union-attr]

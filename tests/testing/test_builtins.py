@@ -92,14 +92,14 @@ def test_variants_conform(kind: str, spec: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "resnet", "unet-attention"])
-def test_generators_conform_at_their_full_size(name: str) -> None:
-    conformance("generator", name)
+def test_generators_conform_at_their_full_depth(name: str) -> None:
+    """Narrow: what width decides is that they build with their defaults, which `defaults` asks."""
+    conformance("generator", f"{name}:width=8")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layers", [3, 4, 5])
-def test_the_receptive_fields_of_full_discriminators(layers: int) -> None:
-    conformance("discriminator", f"patchgan:layers={layers}")
+def test_the_receptive_fields_of_deep_discriminators(layers: int) -> None:
+    conformance("discriminator", f"patchgan:layers={layers},width=4")
 
 
 @pytest.mark.gpu

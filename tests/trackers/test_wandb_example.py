@@ -114,11 +114,3 @@ def test_without_wandb(wandb: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match="pip install wandb"):
         create("tracker", "wandb", folder=tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["tensorboard", "jsonl"])
-def test_the_built_in_ones_are_what_a_tracker_must_be(name: str, tmp_path: Path) -> None:
-    if name == "tensorboard":
-        pytest.importorskip("tensorboard")
-    conformance("tracker", f"{name}:path={tmp_path / 'place'}")

@@ -111,13 +111,28 @@ def installed() -> bool:
         return False
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "p2ptk", *map(str, arguments)],
+IN_TURN = """
+import json, runpy, sys
+for words, code in json.load(sys.stdin):
+    sys.argv[1:] = words
+    try:
+        runpy.run_module("p2ptk", run_name="__main__")
+    except SystemExit as ended:
+        assert (ended.code or 0) == code, (words, ended.code)
+"""
+
+
+def commands(*expected: tuple[list[Any], int]) -> None:
+    """Commands of p2ptk and the exit codes they end with, one after the other in a new process."""
+    work = json.dumps([([str(word) for word in words], code) for words, code in expected])
+    done = subprocess.run(
+        [sys.executable, "-c", IN_TURN],
+        input=work,
         env={**os.environ, "P2PTK_PLUGINS": "p2ptk-kornia"},
         capture_output=True,
         text=True,
     )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
@@ -130,9 +145,10 @@ def test_a_resumed_run_is_as_if_it_never_stopped(photos: Path, tmp_path: Path) -
         "--batch-size", 2, "--steps", 7, "--device", "cpu", "--precision", "fp32",
     ]  # fmt: skip
     straight, halves = tmp_path / "straight", tmp_path / "halves"
-    assert (done := command(*run, "-o", straight)).returncode == 0, done.stderr
-    assert (done := command(*run, "-o", halves, "--stop-at", 3)).returncode == 3, done.stderr
-    assert (done := command("resume", halves)).returncode == 0, done.stderr
+    photo = next(photos.glob("*.png"))
+    translate = ["translate", straight, photo, "-o", tmp_path / "out", "--compare"]
+    commands(([*run, "-o", straight], 0), ([*run, "-o", halves, "--stop-at", 3], 3))
+    commands((["resume", halves], 0), (translate, 0))
     files = sorted((straight / "checkpoints" / "000007").glob("*.safetensors"))
     assert "extras.safetensors" in [file.name for file in files]
     for file in files:
@@ -145,7 +161,4 @@ def test_a_resumed_run_is_as_if_it_never_stopped(photos: Path, tmp_path: Path) -
     extras = load_file(straight / "checkpoints" / "000007" / "extras.safetensors")
     assert extras["augmentations.ada/p"] != 0.3
     assert [r["ada_p"] for r in read(straight)] == [r["ada_p"] for r in read(halves)]
-    photo = next(photos.glob("*.png"))
-    done = command("translate", straight, photo, "-o", tmp_path / "out", "--compare")
-    assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
