@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -75,6 +76,7 @@ def save_checkpoint(
             "version": p2ptk.__version__,
             "step": step,
             "files": _sums([place / f"{name}.safetensors" for name in tensors]),
+            "sum": _sum_of(state),
         }
         write_atomically(place / STATE, json.dumps({**head, "state": dict(state)}).encode())
     prune_checkpoints(root, keep)
@@ -107,9 +109,21 @@ def read_checkpoint(place: Path) -> Checkpoint | str:
                 f"p2ptk {p2ptk.__version__}: upgrade it to {table.get('version')} or newer."
             )
         step, sums, state = int(table["step"]), dict(table["files"]), dict(table["state"])
+        if table.get("sum", _sum_of(state)) != _sum_of(state):  # early ones have none
+            raise ValueError("it was changed")
+        if not all(re.fullmatch(r"[\w-]+\.safetensors", name) for name in sums):
+            raise ValueError("it names files of elsewhere")
     except FileNotFoundError:
         return f"{damaged} it has no {STATE}."
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         return f"{damaged} its {STATE} can't be read."
     missing = [name for name in sums if not (place / name).is_file()]
     if missing:
@@ -225,6 +239,10 @@ def prune_checkpoints(root: Path, keep: int) -> None:
     for _, place in whole:
         if place not in kept:
             remove_folder(place)
+
+
+def _sum_of(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(state), sort_keys=True).encode()).hexdigest()
 
 
 def _sums(files: list[Path]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from p2ptk.blame import switches_kept
 from p2ptk.contracts import KINDS, SUPPLIED
 from p2ptk.errors import P2ptkError, UserError, did_you_mean
 from p2ptk.specs import Spec
@@ -83,7 +84,8 @@ class Resolved:
 
     def build(self, **supplied: Any) -> Any:
         """Make the object. `supplied` is what the core passes, such as channel counts."""
-        return self.target(**supplied, **self.params)
+        with switches_kept(f"the {self.kind} {self.provided.name!r} of {self.provided.provider}"):
+            return self.target(**supplied, **self.params)
 
     @property
     def spec(self) -> Spec:

@@ -45,10 +45,13 @@ def _size(value: Any) -> Any:
         value = [int(side) if side.strip().isdigit() else side for side in value.split("x")]
     if isinstance(value, int):
         value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
     return tuple(value) * 2 if len(value) == 1 else tuple(value)
 
 
-Size = Annotated[tuple[Positive, Positive], BeforeValidator(_size)]
+Pixels = Annotated[int, Field(gt=0, le=65_536)]
+Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_size)]
 
 
 class Section(BaseModel):

@@ -181,6 +181,7 @@ class StreamedFeed(Feed):
         self.copy_ahead = on_gpu and self.workers > 0 if copy_ahead is None else copy_ahead
         self._coming: Stream | Ahead | None = None
         self._next = -1
+        self._channels: tuple[int, ...] = ()
 
     def _fitted(self, step: int) -> Fitted:
         plan = self.plan
@@ -195,7 +196,19 @@ class StreamedFeed(Feed):
             self.close()
             raise
         self._next = step + 1
+        self._need_as_before(decoded)
         return fit_decoded(decoded, plan.a, plan.b, self.chain.load_size, plan.device)
+
+    def _need_as_before(self, decoded: Decoded) -> None:
+        """Raises UserError where files that were replaced have other channels now."""
+        channels = tuple(side[0].shape[0] for side in (decoded.a, decoded.b))
+        self._channels = self._channels or channels
+        if channels != self._channels:
+            raise UserError(
+                f"the pairs {', '.join(decoded.names[:4])} have {channels[0]} and {channels[1]} "
+                f"channels, those before had {self._channels[0]} and {self._channels[1]}: were "
+                "the files changed meanwhile?"
+            )
 
     def _from(self, step: int) -> Batches:
         order = Order(self.plan.seed, len(self.plan.split))  # its own: a thread may ask

@@ -6,11 +6,13 @@ import errno
 import hashlib
 import logging
 import os
+import platform
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,9 +22,8 @@ from p2ptk.errors import P2ptkError, UserError
 
 log = logging.getLogger("p2ptk")
 
-# Unfinished files lie in folders `.p2ptk-PROCESS-RANDOM.tmp`, so that those a killed process left
-# can be told from this one's, whatever library writes inside.
-_PROCESS = secrets.token_hex(4)
+# Unfinished files lie in folders `.p2ptk-MACHINE.PROCESS-RANDOM.tmp`, whatever library writes
+# inside, so that those a killed process left can be told from those of living ones.
 _STRAY = ".p2ptk-*.tmp"
 
 
@@ -45,7 +46,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))  # a link stays a link: what it points to is replaced
     with explained(path):
-        hidden = path.parent / f".p2ptk-{_PROCESS}-{secrets.token_hex(6)}.tmp"
+        hidden = _hidden(path.parent)
         hidden.mkdir()
         try:
             yield hidden / path.name
@@ -88,6 +89,14 @@ def lock_folder(folder: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def is_there(text: str | Path) -> bool:
+    """Whether a path exists; False for what can't be one, such as a text of many pages."""
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def free_name(path: str | Path) -> Path:
     """`path` if nothing is there, else the first free one of `NAME-2.EXT`, `NAME-3.EXT`, ..."""
     path = Path(path)
@@ -101,13 +110,46 @@ def free_name(path: str | Path) -> Path:
 def remove_strays(folder: str | Path, older_than: float = 0.0) -> None:
     """Delete unfinished files that killed processes left in `folder` (not in folders below it).
 
-    older_than: seconds; spares those of living processes that write there without its lock.
+    older_than: seconds; spares those of living processes that write there without its lock. Those
+        of processes that are known to be dead go at any age.
     """
     for stray in Path(folder).glob(_STRAY):
         with suppress(OSError):
-            mine = stray.name.startswith(f".p2ptk-{_PROCESS}-")
-            if not mine and time.time() - stray.stat().st_mtime >= older_than:
+            owner = stray.name.removeprefix(".p2ptk-").partition("-")[0]
+            if owner == _owner():
+                continue
+            if _dead(owner) or time.time() - stray.stat().st_mtime >= older_than:
                 shutil.rmtree(stray, ignore_errors=True)
+
+
+def _hidden(folder: Path) -> Path:
+    return folder / f".p2ptk-{_owner()}-{secrets.token_hex(6)}.tmp"
+
+
+def _owner() -> str:
+    return f"{_machine()}.{os.getpid()}"
+
+
+@cache
+def _machine() -> str:
+    """Where a process's number means something: the host, and in it the container."""
+    names = Path("/proc/self/ns/pid")
+    place = f"{platform.node()} {names.readlink() if names.is_symlink() else ''}"
+    return hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
+
+
+def _dead(owner: str) -> bool:
+    """Whether a process is known not to run any more; False where it can't be known."""
+    machine, _, number = owner.partition(".")
+    if os.name == "nt" or machine != _machine() or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def remove_folder(folder: Path) -> None:
@@ -115,7 +157,7 @@ def remove_folder(folder: Path) -> None:
 
     Where the system refuses, as Windows does while a file in it is open, it stays.
     """
-    hidden = folder.parent / f".p2ptk-{_PROCESS}-{secrets.token_hex(6)}.tmp"
+    hidden = _hidden(folder.parent)
     with suppress(OSError):
         folder.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)

@@ -92,6 +92,8 @@ def name_parts(merged: Mapping[str, Any]) -> dict[str, Any]:
 def layers_of(table: Mapping[str, Any], recipe: str | None = None) -> list[dict[str, Any]]:
     """A table's recipe (or the one given) below the table itself."""
     name = recipe or table.get("recipe") or "pix2pix"
+    if not isinstance(name, str):
+        raise UserError(f"recipe is a name, not {name!r}.")
     return [{**read_recipe(name), "recipe": name}, {**table, "recipe": name}]
 
 
@@ -109,7 +111,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"there is no config file {str(path)!r}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # no TOML, no text, no end of brackets
         raise UserError(f"{path} can't be read as TOML: {error}.") from None
 
 

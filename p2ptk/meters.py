@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Sums:
@@ -46,19 +46,37 @@ class Sums:
 
 
 class NonFinite:
-    """The first step whose loss was not finite, kept on the device."""
+    """The first step whose loss was not finite, and how many there were, kept on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._first = torch.full((), -1, dtype=torch.int64, device=device)
+        self._count = torch.zeros_like(self._first)
+        self._of = 0
 
     def note(self, finite: Tensor, step: int) -> None:
         bad = ~finite & (self._first < 0)
         self._first = torch.where(bad, torch.full_like(self._first, step), self._first)
+        self._count += ~finite
+        self._of += 1
+
+    def since(self) -> tuple[int, int]:
+        """How many there were since the last call, of how many; starts anew."""
+        found = int(self._count), self._of
+        self._first.fill_(-1)
+        self._count.zero_()
+        self._of = 0
+        return found
 
     def first(self) -> int | None:
         """That step, or None. Waits for the device."""
         step = int(self._first)
         return None if step < 0 else step
+
+
+def all_finite(*modules: nn.Module | None) -> bool:
+    """Whether all weights are finite numbers. Waits for the device."""
+    weights = [p for module in modules if module is not None for p in module.parameters()]
+    return not weights or bool(torch.stack([torch.isfinite(p).all() for p in weights]).all())
 
 
 class Stopwatch:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from p2ptk.errors import P2ptkError, UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _rebuilding: ContextVar[bool] = ContextVar("p2ptk_rebuilding", default=False)
 
@@ -17,6 +23,42 @@ def rebuilding(really: bool = True) -> Iterator[None]:
         yield
     finally:
         _rebuilding.reset(token)
+
+
+@contextmanager
+def bounded_by(tensors: int) -> Iterator[None]:
+    """Stop building a network that gets far more parameters than a file has tensors.
+
+    Raises UserError then. Some layers make parameters only to replace them, hence the slack.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    most, made = 8 * tensors + 64, 0
+
+    def count(module: object, name: str, parameter: object) -> None:
+        nonlocal made
+        made += 1
+        if made > 2 * most:  # it is built twice
+            raise UserError(f"it has over {most} parameters, and the file {tensors} tensors.")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def without_memory(build: Callable[[], nn.Module]) -> dict[str, Tensor] | None:
+    """The state of a network whose tensors have shapes alone; None where it can't be built so."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return dict(build().state_dict())
+    except P2ptkError:
+        raise
+    except Exception:
+        return None
 
 
 def weights_follow() -> bool:

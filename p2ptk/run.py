@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from p2ptk.blame import Blamed, named
 from p2ptk.build import Parts, build_parts, resolve_config
 from p2ptk.checkpoint import newest_checkpoint
 from p2ptk.config import RunConfig
@@ -58,13 +59,14 @@ def start(
         header = make_header(config, data, parts, parent)
         with _undone_on_bad_input(folder), lock_folder(folder.path):
             folder.create()
+            folder.tidy()
             write_atomically(folder.config, config.toml().encode())
             folder.write_environment(describe_device(device), config.providers)
             _keep_local_plugins(folder)
             for line in first_lines(config, data, parts, device):
                 observer.note(line)
             trainer = Trainer(config, data, parts, folder, header, observer)
-            return _finish(trainer, interrupts, stop_at)
+            return _finish(trainer, parts, interrupts, stop_at)
 
 
 def resume(
@@ -83,7 +85,10 @@ def resume(
     """
     folder.need_run()
     with lock_folder(folder.path), Interrupts(max_seconds) as interrupts:
+        folder.tidy()
         table = read_toml(folder.config)
+        if "generator" not in table:
+            raise UserError(f"{folder.config} is damaged: it does not say what was trained.")
         if epochs or steps:
             length = {"epochs": epochs} if epochs else {"steps": steps}
             table = merge(table, {"train": length})
@@ -121,12 +126,13 @@ def resume(
                 )
             if epochs or steps:
                 write_atomically(folder.config, config.toml().encode())
-            return _finish(trainer, interrupts, stop_at)
+            return _finish(trainer, parts, interrupts, stop_at)
 
 
-def _finish(trainer: Trainer, interrupts: Interrupts, stop_at: int | None) -> Outcome:
+def _finish(trainer: Trainer, parts: Parts, interrupts: Interrupts, stop_at: int | None) -> Outcome:
     try:
-        outcome = trainer.run(interrupts, stop_at)
+        with named(_by_name(trainer, parts), lambda: trainer.step):
+            outcome = trainer.run(interrupts, stop_at)
     finally:
         trainer.observer.end()
         trainer.trackers.close()
@@ -135,13 +141,26 @@ def _finish(trainer: Trainer, interrupts: Interrupts, stop_at: int | None) -> Ou
     return outcome
 
 
+def _by_name(trainer: Trainer, parts: Parts) -> dict[str, Any]:
+    """The components of a run, by what to call them in a sentence."""
+    config = trainer.config
+    judge = config.discriminator.name if config.discriminator else ""
+    return {
+        f"the generator {config.generator.name!r}": parts.generator,
+        f"the discriminator {judge!r}": parts.discriminator,
+        **{f"the loss {term.key!r}": term.loss for term in parts.losses},
+        **{f"the augmentation {each.key!r}": each.augmentation for each in parts.augmentations},
+        f"the dataset {config.data.name!r}": trainer.data.dataset,
+    }
+
+
 @contextmanager
 def _undone_on_bad_input(folder: RunFolder) -> Iterator[None]:
     """Take a new run folder away again where the run can't begin: an image or a batch too much."""
     new = not folder.path.exists()
     try:
         yield
-    except (UserError, Unavailable, MemoryError, RuntimeError):
+    except (UserError, Unavailable, Blamed, MemoryError, RuntimeError):
         if new and newest_checkpoint(folder.path)[0] is None and not folder.read_log():
             shutil.rmtree(folder.path, ignore_errors=True)
         raise

@@ -19,7 +19,7 @@ from typing import Any
 
 import p2ptk
 from p2ptk.errors import UserError
-from p2ptk.files import explained, write_atomically
+from p2ptk.files import explained, remove_strays, write_atomically
 
 
 class RunFolder:
@@ -61,6 +61,16 @@ class RunFolder:
             raise UserError(f"there is no run folder {str(self.path)!r}.")
         if not self.holds_run:
             raise UserError(f"{self.path} holds no run: it has no run.toml.")
+
+    def tidy(self) -> None:
+        """Delete unfinished files that killed processes left. For who holds the folder's lock.
+
+        The folder itself takes files of others, such as `p2ptk report`: those of living processes
+        stay there for an hour.
+        """
+        remove_strays(self.path, older_than=3600)
+        for part in (self.samples, self.path / "checkpoints", self.path / "plugins"):
+            remove_strays(part)
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl. NaN and infinities become null, as JSON wants."""

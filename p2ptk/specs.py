@@ -21,6 +21,9 @@ _FLOAT = re.compile(r"[+-]?(\d[\d_]*(\.\d+)?([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?
 _BARE = re.compile(r"[^\s,()\[\]\"'={}#]+\Z")
 
 
+DIGITS = 1000  # of a whole number; Python refuses to read over 4300
+
+
 @dataclass(frozen=True)
 class Spec:
     """A component's name and parameters as a user gave them, not yet validated."""
@@ -40,7 +43,10 @@ class Spec:
 
         Raises UserError with the place where the text stops making sense.
         """
-        return _Reader(text).whole()
+        try:
+            return _Reader(text).whole()
+        except RecursionError:
+            raise UserError(f"{text[:40]}... has too many brackets within brackets.") from None
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any] | Spec) -> Spec:
@@ -83,7 +89,7 @@ def read_value(text: str) -> Any:
     reader = _Reader(text)
     try:
         value = reader.value()
-    except UserError:
+    except (UserError, RecursionError):
         return text
     return value if reader.at == len(text) else text
 
@@ -189,6 +195,8 @@ class _Reader:
         if word in ("true", "false"):
             return word == "true"
         if _INTEGER.match(word):
+            if len(word) > DIGITS:
+                raise UserError(f"{word[:20]}... has {len(word)} digits, which no number here has.")
             return int(word)
         return float(word) if _FLOAT.match(word) else word
 

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor, nn
 
 from p2ptk.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from p2ptk.errors import UserError
 from p2ptk.optim import Average, Updater
+from p2ptk.schema import explain
 from p2ptk.step import Networks, Term
 from p2ptk.tensors import shape_of
 
 # Names among the extras, beside the losses' keys.
 POOL = "train.pool"
 WATCHING = "augmentations"
+
+
+class Kept(BaseModel):
+    """The best weights' metric, value and step, as a checkpoint keeps them."""
+
+    metric: str
+    value: float
+    step: int
+
+
+class Progress(BaseModel, strict=True):
+    """What a checkpoint's JSON tells a resumed run. log_length: bytes of metrics.jsonl."""
+
+    step: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+    log_length: Annotated[int, Field(ge=0)]
+    scalers: dict[str, dict[str, float]]
+    best: Kept | None = None
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Progress:
+        """Raises UserError where the checkpoint holds something else."""
+        try:
+            return cls.model_validate(checkpoint.state)
+        except ValidationError as error:
+            raise UserError(
+                f"{checkpoint.folder} can't be gone on from: {explain(error)}"
+            ) from None
 
 
 def training_tensors(
@@ -47,7 +77,10 @@ def restore_tensors(
     moments = checkpoint.load("optimizers")
     for side, updater in _updaters(networks):
         restore_optimizer(updater.optimizer, updater.parameters.items(), _under(side, moments))
-        updater.scaler.load_state_dict(checkpoint.state["scalers"][side])
+        try:
+            updater.scaler.load_state_dict(checkpoint.state["scalers"][side])
+        except (KeyError, RuntimeError):
+            raise UserError(f"{checkpoint.folder} has no gradient scale of {side!r}.") from None
     extras = checkpoint.load("extras")
     for key, module in _others(networks, losses):
         _load(module, _under(key, extras), f"{key!r} in the extras of {checkpoint.folder}")

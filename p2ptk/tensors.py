@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,8 @@ def read_table(path: Path) -> dict[str, Any]:
         table: dict[str, Any] = json.loads(text)
         entries = [entry for name, entry in table.items() if name != "__metadata__"]
         end = max((entry["data_offsets"][1] for entry in entries), default=0)
+        if not all(isinstance(n, int) and n >= 0 for entry in entries for n in entry["shape"]):
+            raise ValueError("a shape is none")
         if not isinstance(table.get("__metadata__", {}), dict) or not isinstance(end, int):
             raise ValueError("it is not laid out as safetensors")
     except (ValueError, RecursionError, KeyError, TypeError, IndexError, AttributeError):
@@ -111,4 +113,8 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def shape_of(tensor: Tensor) -> str:
     """64x3x4x4, for messages."""
-    return "x".join(map(str, tensor.shape)) or "a scalar"
+    return sizes(tensor.shape)
+
+
+def sizes(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "a scalar"

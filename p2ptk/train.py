@@ -17,17 +17,17 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from p2ptk.blame import Watched, diverged
 from p2ptk.build import Parts, place
 from p2ptk.capture import choose_steps
 from p2ptk.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from p2ptk.config import RunConfig
 from p2ptk.data import Data
 from p2ptk.device import choose_device, choose_precision
-from p2ptk.errors import Diverged
 from p2ptk.feed import make_feed
 from p2ptk.inference import apply_rule, with_noise
 from p2ptk.interrupts import Interrupts, clock
-from p2ptk.meters import NonFinite, Stopwatch, Sums
+from p2ptk.meters import NonFinite, Stopwatch, Sums, all_finite
 from p2ptk.observe import Observer
 from p2ptk.optim import Average, lr_factor
 from p2ptk.pairs.augment import Judged
@@ -35,13 +35,14 @@ from p2ptk.randomness import step_seed
 from p2ptk.report.curves import draw_curves
 from p2ptk.report.sheets import sample_sheet, save_png
 from p2ptk.runfolder import RunFolder
-from p2ptk.state import restore_tensors, scaler_states, training_tensors
+from p2ptk.state import Progress, restore_tensors, scaler_states, training_tensors
 from p2ptk.step import Step
 from p2ptk.tracking import Trackers
 from p2ptk.validation import Validator
 from p2ptk.weights import ModelHeader, save_generator
 
 CHECKPOINT_SECONDS = 600.0  # between checkpoints, where the config leaves it open
+LOST = 10  # steps, all skipped, after which no update will come any more
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Trainer:
         log_every = output.log_every or max(1, min(50, self.total // 200))
         sample_every = output.sample_every or max(50, self.total // 20)
         self.watch, self.saved = Stopwatch(), time.monotonic()
-        self.begun_at = self.step
+        self.begun_at, self.watched = self.step, Watched(self.observer.note)
         self.observer.begin(self.step, self.total)
         if self.step == 0:
             self.sample()
@@ -190,8 +191,12 @@ class Trainer:
         """Read the losses since the last line, and write them down."""
         means = self.sums.means()
         bad = self.bad.first()
-        if bad is not None and self.config.train.on_nan == "stop":
-            self._stop_as_diverged(bad, means)
+        skipped, of = self.bad.since()
+        if bad is not None:
+            if self.config.train.on_nan == "stop" or skipped == of >= LOST:
+                self._stop_as_diverged(bad, means)
+            self.observer.note(f"{skipped} of {of} steps are skipped: a loss was not finite")
+        self.watched.look(self.step)
         passed, took = self.watch.passed, self.step - self.begun_at
         images = took * self.config.train.batch_size * self.config.train.d_steps
         row: dict[str, Any] = {
@@ -234,7 +239,9 @@ class Trainer:
             return torch.cat([with_noise(generator, seed)(x[None]).float() for x in source])
 
     def checkpoint(self) -> None:
-        """Write what a resumed run needs, and the portable weights."""
+        """Write what a resumed run needs, and the portable weights. Raises Diverged as `run`."""
+        if not all_finite(self.networks.generator, self.networks.discriminator):
+            self._stop_as_diverged(self.step - 1, {}, "a weight")
         state = {
             "step": self.step,
             "total": self.total,
@@ -251,11 +258,11 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this run. Raises UserError for one that does not fit."""
+        kept = Progress.of(checkpoint)
         restore_tensors(checkpoint, self.networks, self.losses, self.average)
-        state = checkpoint.state
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.folder.cut_log(state["log_length"])
-        self.validator.restore(state.get("best"))
+        self.step, self.seconds = kept.step, kept.seconds
+        self.folder.cut_log(kept.log_length)
+        self.validator.restore(kept.best.model_dump() if kept.best else None)
 
     @property
     def epoch(self) -> float:
@@ -280,16 +287,12 @@ class Trainer:
         if self.device.type == "cpu" and seconds_left > 3600 and self.config.recipe != "quick":
             self.observer.note("on a CPU, --recipe quick trains a smaller model much sooner")
 
-    def _stop_as_diverged(self, step: int, means: dict[str, float]) -> NoReturn:
-        """Name the step, the terms and the pairs of the first loss that was not finite."""
-        terms = [k for k, v in means.items() if not math.isfinite(v) and not k.endswith("_loss")]
-        names = ", ".join(self.feed.batch(step * self.config.train.d_steps).names[:4])
-        kept = newest_checkpoint(self.folder.path)[0]
-        raise Diverged(
-            f"step {step}: {', '.join(terms) or 'a loss'} is not finite (pairs: {names}). "
-            + (f"Step {kept.step} is kept in {kept.folder}. " if kept else "")
-            + "Lower train.lr, or try --precision fp32."
-        )
+    def _stop_as_diverged(
+        self, step: int, means: dict[str, float], what: str = "a loss"
+    ) -> NoReturn:
+        """Name the step, the terms and the pairs of what is first not finite."""
+        names = self.feed.batch(step * self.config.train.d_steps).names
+        raise diverged(step, means, names, newest_checkpoint(self.folder.path)[0], what)
 
 
 def total_steps(config: RunConfig, pairs: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -20,7 +21,7 @@ from p2ptk.errors import P2ptkError, UserError, did_you_mean
 from p2ptk.files import replacing
 from p2ptk.schema import explain
 from p2ptk.specs import Spec
-from p2ptk.tensors import load_matching, load_tensors, read_table, save_tensors, shape_of
+from p2ptk.tensors import load_matching, load_tensors, read_table, save_tensors, sizes
 
 if TYPE_CHECKING:
     import torch
@@ -183,11 +184,12 @@ def load_generator(
     import torch
 
     from p2ptk.inference import apply_rule
+    from p2ptk.rebuild import rebuilding
 
     path = find_model(path)
     header = read_header(path)
     # Random first weights are drawn and thrown away: the caller's random numbers stay as they are.
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), rebuilding():
         module = _build(path, header)
     _load_exactly(module, load_tensors(path), path)
     module = module.to(device)
@@ -199,23 +201,36 @@ def load_generator(
 
 
 def _build(path: Path, header: ModelHeader) -> nn.Module:
-    """The header's generator, not yet with its weights."""
-    from p2ptk.components import create
-    from p2ptk.rebuild import rebuilding
+    """The header's generator, not yet with its weights, if the file's tensors fit it.
 
+    A header may name a network that no memory holds: it is tried first without memory for its
+    tensors, and ends where it has many more than the file.
+    """
+    from p2ptk.components import resolve
+    from p2ptk.rebuild import bounded_by, without_memory
+
+    shapes = {n: tuple(e["shape"]) for n, e in read_table(path).items() if n != "__metadata__"}
     try:
-        with rebuilding():
-            module: nn.Module = create(
-                "generator",
-                header.spec,
-                source_channels=header.source_channels,
-                target_channels=header.target_channels,
-            )
+        generator = resolve("generator", header.spec)
+        build = partial(
+            generator.build,
+            source_channels=header.source_channels,
+            target_channels=header.target_channels,
+        )
+        with bounded_by(len(shapes)):
+            sketch = without_memory(build)
+            if sketch is not None:
+                _need_fit({n: tuple(t.shape) for n, t in sketch.items()}, shapes, path)
+            module: nn.Module = build()
+    except _Unfit:
+        raise
     except P2ptkError as error:
         missing = missing_providers(header.providers)
         if missing:
             raise UserError(f"{path} needs {' and '.join(missing)}.") from error
         raise UserError(f"{path} can't be rebuilt: {error}") from error
+    except (RuntimeError, TypeError, MemoryError, OverflowError) as error:
+        raise UserError(f"{path} can't be rebuilt: {str(error).splitlines()[0]}.") from error
     return module
 
 
@@ -239,23 +254,34 @@ def missing_providers(providers: Mapping[str, str]) -> list[str]:
 def _installed(distribution: str) -> bool:
     try:
         metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, ValueError):  # a header may name anything
         return False
     return True
 
 
 def _load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Load all tensors, or raise UserError naming the first that does not fit."""
-    mine = module.state_dict()
-    for name, tensor in mine.items():
-        if name not in tensors:
-            raise UserError(f"{path} lacks the tensor {name!r} that its generator has.")
-        if tensors[name].shape != tensor.shape:
-            raise UserError(
-                f"{path} does not fit its generator: {name!r} is {shape_of(tensors[name])} in the "
-                f"file and {shape_of(tensor)} in the generator."
-            )
-    for name in tensors:
-        if name not in mine:
-            raise UserError(f"{path} holds the tensor {name!r}, which its generator lacks.")
+    mine = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    _need_fit(mine, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
     module.load_state_dict(dict(tensors))
+
+
+class _Unfit(UserError):
+    """The tensors of a file are not those of its generator."""
+
+
+def _need_fit(
+    mine: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], path: Path
+) -> None:
+    """mine, given: shapes by name, of the generator and of the file. Raises _Unfit."""
+    for name, shape in mine.items():
+        if name not in given:
+            raise _Unfit(f"{path} lacks the tensor {name!r} that its generator has.")
+        if given[name] != shape:
+            raise _Unfit(
+                f"{path} does not fit its generator: {name!r} is {sizes(given[name])} in the "
+                f"file and {sizes(shape)} in the generator."
+            )
+    for name in given:
+        if name not in mine:
+            raise _Unfit(f"{path} holds the tensor {name!r}, which its generator lacks.")

@@ -78,7 +78,7 @@ def test_a_new_run_fetches_and_what_follows_does_not(
     assert told == [("generator", False), ("loss", False)]
     told.clear()
     p2ptk.load_generator(whole.folder)
-    assert told == [("generator", True)]
+    assert set(told) == {("generator", True)}
 
     tiny("half", RUN, stop_at=3)
     told.clear()

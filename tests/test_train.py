@@ -119,12 +119,12 @@ def test_killed_at_any_moment_it_still_ends_the_same(
     command = [sys.executable, "-m", "p2ptk", "run", "--config", str(tmp_path / "again.toml"),
                "-o", str(run), "--resume-if-exists"]  # fmt: skip
     kills = 0
-    for attempt in range(5):
+    for attempt in range(3):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while not (run / "run.toml").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.3 + 0.61 * attempt)
+        time.sleep(0.3 + 0.8 * attempt)
         if process.poll() is not None:
             break
         process.send_signal(signal.SIGKILL)

@@ -14,8 +14,11 @@ SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "
 
 def need_folder(path: Path) -> Path:
     """The path, if it is a folder. Raises UserError with the nearest name that exists."""
-    if path.is_dir():
-        return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError as error:  # a name that is too long for any system
+        raise UserError(f"{path} can't be opened: {error.strerror}.") from None
     if path.exists():
         raise UserError(f"{path} is a file, not a folder.")
     above = path.absolute().parent

@@ -116,7 +116,11 @@ def check_image(path: str | Path) -> Header:
     Raises UnreadableImage.
     """
     header = read_header(path)
-    if not ends_well(Path(path)):
+    try:
+        whole = ends_well(Path(path))
+    except Exception as error:
+        raise UnreadableImage(path, _reason(Path(path), error)) from None
+    if not whole:
         read_image(path)
     return header
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC
 
 from p2ptk.datasets.arrays import NotAnImage, channel_axis, plain_dtype, upright
+
+# What it finds wrong with a damaged file is said in one sentence, by who asked for the image.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+SWELL = 2000  # times its size that a file may give; deflate packs 1032 to 1 at most
 
 _ORIENTATION = 274  # a tag with EXIF's meaning; 5 to 8 swap height and width
 _COLOUR_SPACES = (PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB)
@@ -25,6 +31,10 @@ def read(path: Path) -> np.ndarray[Any, Any] | None:
         source = _source(file)
         if _for_pillow(page):
             return None
+        if source.nbytes > SWELL * file.filehandle.size:
+            raise NotAnImage(
+                f"it claims {source.nbytes:,} bytes of pixels, but is too short for it"
+            )
         try:
             array = source.asarray()
         except ValueError as error:  # a compression that tifffile alone can't undo
@@ -62,14 +72,36 @@ def is_whole(path: Path, size: int) -> bool:
     """Whether all pixel data lie within the file."""
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        ends = (a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True))
+        ends = (a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=False))
         return max(ends, default=0) <= size
 
 
 def _source(file: tifffile.TiffFile) -> Any:
     """The first series, or its first page where pages are coloured: they are pictures then."""
+    _need_last_page(Path(file.filehandle.path))
     series, page = file.series[0], file.pages.first
     return page if page.samplesperpixel > 1 and len(series.pages) > 1 else series
+
+
+def _need_last_page(path: Path) -> None:
+    """Raise NotAnImage where each page leads to another in a circle: tifffile would go on for ever.
+
+    A page is a count of tags, the tags, and the next page's place, 0 after the last (TIFF 6.0, 2).
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+        order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+        big = head[2:4] in (b"+\0", b"\0+")
+        count, tag, place = (8, 20, 8) if big else (2, 12, 4)
+        at = int.from_bytes(head[8:16] if big else head[4:8], order)
+        seen = set()
+        while at:
+            if at in seen:
+                raise NotAnImage("its pages lead in a circle")
+            seen.add(at)
+            file.seek(at)
+            file.seek(at + count + tag * int.from_bytes(file.read(count), order))
+            at = int.from_bytes(file.read(place), order)
 
 
 def _for_pillow(page: Any) -> bool:

@@ -29,7 +29,7 @@ class ConvEncoder(nn.Module):
         self,
         *,
         source_channels: int,
-        depth: Annotated[int, Field(ge=1)] = 8,
+        depth: Annotated[int, Field(ge=1, le=16)] = 8,
         width: Annotated[int, Field(gt=0)] = 64,
         norm: Norm = "batch",
         bias: Bias = "port",

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from packaging.version import Version
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from p2ptk.errors import UserError
 from p2ptk.export.check import Run
@@ -21,6 +23,9 @@ INSTALL = 'pip install "p2ptk[export]"'
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20  # what onnxruntime's browser build has kernels for since 2024
 FACTS = "p2ptk_export"  # the key of a file's facts beside `p2ptk`, its model's header
+
+# Torch 2.6 gives BatchNormalization three outputs, where onnxscript expects one; 2.7 is untried.
+OLD_BATCH_NORM = Version(torch.__version__).release < (2, 8)
 
 # Writes a file with these metadata, and gives how to run it.
 Write = Callable[[Path, Mapping[str, str]], Run]
@@ -38,7 +43,7 @@ def to_onnx(traced: Traced, opset: int, seeded: bool) -> Write:
         # Torch writes of its progress to standard output.
         with quiet(), contextlib.redirect_stdout(io.StringIO()):
             made = torch.onnx.export(
-                traced.program,
+                _without_batch_norm(traced.program) if OLD_BATCH_NORM else traced.program,
                 dynamo=True,
                 opset_version=opset,
                 input_names=["source", "seed"] if seeded else ["source"],
@@ -65,6 +70,28 @@ def to_onnx(traced: Traced, opset: int, seeded: bool) -> Write:
         return _onnx_session(place)
 
     return write
+
+
+def _without_batch_norm(program: ExportedProgram) -> ExportedProgram:
+    """Normalisation by running statistics, as a factor and an offset a channel."""
+    batch_norm = torch.ops.aten._native_batch_norm_legit_no_training.default
+
+    def affine(
+        x_BCHW: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor,
+        variance: Tensor,
+        momentum: float,
+        epsilon: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        factor = (variance + epsilon).rsqrt()
+        factor = factor if weight is None else factor * weight
+        offset = -mean * factor if bias is None else bias - mean * factor
+        unused = mean.new_empty(0)
+        return x_BCHW * factor[:, None, None] + offset[:, None, None], unused, unused
+
+    return program.run_decompositions({batch_norm: affine})
 
 
 def _name_axes(proto: Any, traced: Traced) -> None:

@@ -41,7 +41,7 @@ class ResNet(nn.Module):
         blocks: Annotated[int, Field(ge=0)] = 9,
         width: Annotated[int, Field(gt=0)] = 64,
         norm: Norm = "batch",
-        downsamplings: Annotated[int, Field(ge=0)] = 2,
+        downsamplings: Annotated[int, Field(ge=0, le=16)] = 2,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         padding: Padding = "reflect",
         upsample: Upsample = "transpose",

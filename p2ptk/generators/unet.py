@@ -42,7 +42,7 @@ class UNet(nn.Module):
         *,
         source_channels: int,
         target_channels: int,
-        depth: Annotated[int, Field(ge=2)] = 8,
+        depth: Annotated[int, Field(ge=2, le=16)] = 8,
         width: Annotated[int, Field(gt=0)] = 64,
         norm: Norm = "batch",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,

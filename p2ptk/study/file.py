@@ -16,12 +16,14 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from p2ptk.config import Count, Section
 from p2ptk.errors import UserError, did_you_mean
+from p2ptk.files import is_there
 from p2ptk.layers import read_toml
 from p2ptk.schema import explain
 from p2ptk.specs import Spec
 
 FORMAT = 1
 FILE = "study.toml"  # the copy in a study's folder
+MOST_SEEDS = 10_000
 _BUDGET = re.compile(r"([\d][\d,_]*)\s+(step|image|epoch)s?\Z")
 
 
@@ -44,6 +46,8 @@ def _seeds(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError(f"is a count from 1 or a list of seeds, not {value}")
+        if value > MOST_SEEDS:
+            raise ValueError(f"is a count up to {MOST_SEEDS:,}, not {value}")
         return tuple(range(value))
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not value:
@@ -129,7 +133,7 @@ class Read:
         working folder. Else as it is."""
         for base in (self.home, Path.cwd()):
             found = base / Path(place).expanduser()
-            if found.exists():
+            if is_there(found):
                 absolute = os.path.normpath(found.absolute())
                 self.written.setdefault(absolute, place)
                 return absolute

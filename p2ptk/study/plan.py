@@ -13,7 +13,7 @@ import tomli_w
 from p2ptk.build import resolve_config
 from p2ptk.config import RunConfig
 from p2ptk.errors import P2ptkError, UserError
-from p2ptk.files import explained, write_atomically
+from p2ptk.files import explained, is_there, write_atomically
 from p2ptk.manifest import data_name
 from p2ptk.study.check import Facts, Judging, check_variant, find_judging
 from p2ptk.study.configs import (
@@ -162,7 +162,7 @@ def _find_pictures(planned: Sequence[Planned], read: Read, drafts: Drafts) -> No
         if variant.external is not None:
             places = [_images(variant.external, seed, read) for seed in read.file.seeds]
             folders = [Path(p).parent if "*" in Path(p).name else Path(p) for p in places]
-            lost = list(dict.fromkeys(str(f) for f in folders if not f.exists()))
+            lost = list(dict.fromkeys(str(f) for f in folders if not is_there(f)))
             if lost:
                 shown = ", ".join(map(repr, lost))
                 drafts.problems.append(f"{variant.label!r}: there is no folder {shown}.")

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 
-from p2ptk import files
 from p2ptk.augmentations.jitter import Jitter
 from p2ptk.config import RunConfig
 from p2ptk.contracts import Pair, Side
@@ -426,12 +425,8 @@ def test_a_killed_process_leaves_nothing_that_is_believed(
     context = multiprocessing.get_context("fork")
     Slow.log = tmp_path / "log"
 
-    def stranger() -> None:
-        files._PROCESS = "another"  # a fork has our name
-        CACHE.open(split)
-
     try:
-        job = context.Process(target=stranger)
+        job = context.Process(target=CACHE.open, args=(split,))
         job.start()
         deadline = time.monotonic() + 60
         while "2" not in (Slow.log.read_text() if Slow.log.exists() else ""):

@@ -1,0 +1,1 @@
+"""What kill.py, fuzz.py and long.py share with tests/reliability: faults made on purpose."""
