@@ -53,6 +53,11 @@ class Way:
     settings: Mapping[str, Any] | None
     default: bool = False
 
+    @property
+    def frugal(self) -> bool:
+        """Whether memory is the point of it, or what others' is compared with."""
+        return self.settings is None or "checkpoint_activations" in self.settings
+
 
 def ways_of(
     device: torch.device,

@@ -22,7 +22,11 @@ from p2ptk.bench.paths import PLAIN, Case, Ours, Plain, Way, start
 from p2ptk.bench.peak import flops_of_update, measured_peak
 from p2ptk.bench.pictures import draw_pairs
 from p2ptk.bench.profiler import Operation, profile_way
+from p2ptk.build import check_size
+from p2ptk.components import create
+from p2ptk.config import RunConfig
 from p2ptk.device import describe_device, wait_for
+from p2ptk.layers import layers_of
 
 WARM_UP = {"cuda": 8}  # steps before the first turn: a GPU records the fourth
 USUAL_WARM_UP = 2
@@ -58,6 +62,7 @@ def measure(asked: Asked, tell: Callable[[str], object] = lambda text: None) -> 
 
     tell: what is being done. Raises UserError for networks or sizes that do not fit each other.
     """
+    _need_sizes(asked)
     precisions = sorted({way.precision for way in asked.ways})
     tell("measuring what the device can do")
     peaks = {name: measured_peak(asked.device, name) for name in precisions}
@@ -72,6 +77,15 @@ def measure(asked: Asked, tell: Callable[[str], object] = lambda text: None) -> 
             )
     found["load_average_after"] = _load()
     return found
+
+
+def _need_sizes(asked: Asked) -> None:
+    """Raises UserError for a size that the generator can't divide."""
+    with torch.device("meta"):
+        generator = create("generator", asked.generator, source_channels=3, target_channels=3)
+    for size in asked.sizes:
+        settings = {"generator": asked.generator, "size": size}
+        check_size(RunConfig.of(*layers_of({}), settings), generator)
 
 
 def profiled(asked: Asked, trace: Path) -> list[Operation]:
@@ -123,7 +137,7 @@ def _rows(
     memory: dict[str, int | None] = {}
     for way in asked.ways:
         tell(f"{said}: {way.name}")
-        if device.type == "cpu" and (effort.memory or way.default or way.settings is None):
+        if device.type == "cpu" and (effort.memory or way.default or way.frugal):
             memory[way.name] = peak_of(case, way)
         racer, taken = _warm(case, way, device)
         if racer is not None:

@@ -19,6 +19,7 @@ from p2ptk.bench.pictures import draw_pairs
 from p2ptk.bench.session import Asked, Effort, measure
 from p2ptk.bench.tables import cells, heading, table
 from p2ptk.cli.bench import bench
+from p2ptk.errors import UserError
 
 TINY = ["-G", "unet:depth=3,width=4", "-D", "patchgan:layers=1,width=4"]
 CPU = torch.device("cpu")
@@ -124,3 +125,9 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path: Path) -> None:
     way = ways_of(CPU, ["fp32"], quick=True)[1]
     assert (peak_of(case, way, steps=1) or 0) > 2**26
     assert peak_of(Case(str(tmp_path / "none"), 32, 1, "cpu"), way) is None
+
+
+def test_a_size_that_does_not_fit_is_refused_at_once() -> None:
+    done = CliRunner().invoke(bench, ["--size", "96", "--device", "cpu"])
+    assert isinstance(done.exception, UserError)
+    assert "needs sizes that are multiples of 256, and 96 is not" in str(done.exception)
