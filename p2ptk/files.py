@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import secrets
 import shutil
 import time
@@ -171,12 +172,13 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise _sentence(path, error.errno, error.strerror or str(error)) from error
     except Exception as error:
-        # safetensors words an OSError as text: "I/O error: No space left on device (os error 28)".
-        head, found, number = str(error).partition("(os error ")
+        # safetensors words an OSError as text: "I/O error: No space left on device (os error 28)",
+        # before 0.5 as "Os { code: 28, ...".
+        found = re.search(r"\(os error (\d+)\)|\bcode: (\d+)\b", str(error))
         if type(error).__name__ != "SafetensorError" or not found:
             raise
-        code = int(number.partition(")")[0])
-        raise _sentence(path, code, head.rpartition(": ")[2].strip()) from error
+        code = int(found[1] or found[2])
+        raise _sentence(path, code, os.strerror(code)) from error
 
 
 def _sentence(path: Path, code: int | None, words: str) -> P2ptkError:

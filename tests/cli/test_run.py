@@ -320,8 +320,8 @@ def test_shell_completion_knows_components() -> None:
 def test_a_traceback_comes_only_when_asked_for(p2ptk: Any, words: list[str]) -> None:
     done = p2ptk(*words, "-G", "unett")
     assert done.exit_code == 2
-    assert "Traceback" in done.stderr
-    assert "did you mean 'unet'?" in done.stderr
+    assert "Traceback" in done.output
+    assert "did you mean 'unet'?" in done.output
 
 
 def test_no_command_is_close_to_a_command(p2ptk: Any) -> None:
