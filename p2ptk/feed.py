@@ -254,6 +254,9 @@ def make_feed(
     plan = Plan(split, a, b, direction, size, batch_size, seed, device, augmentations, rank, world)
     # Processes of one machine share its main memory.
     room = int(free_memory(device) * share / (1 if device.type == "cuda" else world))
-    if kind == "streamed" or (kind == "auto" and decoded_bytes(split) > room):
+    decoded = decoded_bytes(split)
+    if kind == "streamed" or (kind == "auto" and decoded > room):
         return StreamedFeed(plan, workers=workers)
+    if device.type == "cpu":  # resizing costs a hundredth of a step there, float32 four times uint8
+        room = min(room, decoded)
     return ResidentFeed(plan, workers=workers, progress=progress, room=room)

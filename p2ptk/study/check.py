@@ -120,6 +120,12 @@ def find_judging(
     except P2ptkError as error:
         problems.append(f"[evaluate]: {error}")
         return None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        height, width = config.val_size or config.size
+        problems.append(f"[base]: pictures of {height}x{width} don't fit in memory: lower size.")
+        return None
     return Judging(tuple(specs), primary, higher, given[primary][0])
 
 

@@ -12,6 +12,7 @@ from p2ptk.build import resolve_config
 from p2ptk.components import list_components
 from p2ptk.config import RunConfig
 from p2ptk.errors import P2ptkError, UserError, did_you_mean
+from p2ptk.files import is_there
 from p2ptk.layers import layers_of, read_toml
 from p2ptk.plugins import configure, registry
 from p2ptk.specs import Spec
@@ -120,7 +121,7 @@ def _placed(layer: Mapping[str, Any], read: Read) -> dict[str, Any]:
 
         place = read.at(data)
         known = [found.name for found in list_components("dataset")]
-        if ":" not in data and data not in known and not Path(place).exists():
+        if ":" not in data and data not in known and not is_there(place):
             raise UserError(
                 f"data: there is no folder {data!r}, beside the study file or in the folder that "
                 f"the command was given in, and no such dataset: {did_you_mean(data, known)}"

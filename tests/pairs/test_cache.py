@@ -119,14 +119,14 @@ def test_nothing_is_decoded_the_second_time(split: Slow, tmp_path: Path) -> None
 
 
 def test_single_pictures_are_kept_once(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png", torch.arange(48, dtype=torch.uint8).view(3, 4, 4))
-    entry = Entry("a", tmp_path / "a.png", tmp_path / "a.png", (4, 4), single=True)
+    write_image(tmp_path / "a.png", torch.arange(4800).to(torch.uint8).view(3, 40, 40))
+    entry = Entry("a", tmp_path / "a.png", tmp_path / "a.png", (40, 40), single=True)
     split = FileSplit((entry,), Side(), Side())
     for packed in (opened(split), opened(split), pack(split)):
         pair = packed[0]
         assert pair.source is pair.target
         assert_same_pairs(packed, split)
-        assert packed.nbytes == 48
+        assert packed.nbytes == 4800
     feed = feed_of(split, "resident", CACHE)
     assert feed.nbytes == 3 * 15 * 20 * 4
     assert torch.equal(feed.batch(0).source, feed.batch(0).target)

@@ -275,3 +275,18 @@ losses.l1.weihgt = [1, 2]
 def test_nothing_is_written(tmp_path: Path, plan: Make) -> None:
     plan(TWO)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_path_that_no_system_could_hold_is_refused(problems: Refused) -> None:
+    said = problems(TWO, data=Path("{" * 5000))
+    assert "[base]: data: there is no folder '{{{{" in said
+
+
+def test_pictures_that_no_memory_could_hold_are_refused(
+    problems: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(*args: object, **more: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("p2ptk.study.check.fixed_batch", allocate)
+    assert "pictures of 32x32 don't fit in memory: lower size." in problems(TWO)
