@@ -18,6 +18,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from p2ptk.missing import installed
+
 KNOWN = {  # by distribution, where the metadata does not tell
     "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary (a list of NVIDIA's packages)",
 }
@@ -50,7 +52,7 @@ def required(name: str, extras: Sequence[str] = ()) -> set[str]:
     while ahead:
         for requirement in _requirements(*ahead.pop()):
             key = re.sub(r"[-_.]+", "-", requirement.name).lower()
-            if key not in found and _installed(key):
+            if key not in found and installed(key):
                 found.add(key)
                 ahead.append((key, tuple(requirement.extras)))
     return found
@@ -75,14 +77,6 @@ def _requirements(name: str, extras: Sequence[str]) -> Iterator[Requirement]:
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             yield requirement
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

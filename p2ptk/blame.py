@@ -79,8 +79,10 @@ def named(parts: Mapping[str, Any], step: Callable[[], int]) -> Iterator[None]:
     except (P2ptkError, MemoryError):
         raise
     except Exception as error:
+        from p2ptk.device import lacks_memory  # not above: what lists components needs no torch
+
         who = _whose(error, parts)
-        if who is None or "out of memory" in str(error) or "DefaultCPUAllocator" in str(error):
+        if who is None or "out of memory" in str(error) or lacks_memory(error):
             raise
         reason = str(error).strip().splitlines()
         raise Blamed(

@@ -127,6 +127,13 @@ def describe_device(device: torch.device) -> str:
     return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else "mps"
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory, or main memory, does not suffice."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
 def peak_memory(device: torch.device) -> int:
     """Most bytes in use so far: of the GPU, or of this process where the system tells."""
     if device.type == "cuda":

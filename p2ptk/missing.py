@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 from p2ptk.errors import UserError, did_you_mean
@@ -20,6 +21,15 @@ class Listed:
     distribution: str
     summary: str
     components: Mapping[str, tuple[str, ...]]
+
+
+def installed(distribution: str) -> bool:
+    """Whether a distribution of that name is installed; a text that is no name is none."""
+    try:
+        metadata.version(distribution)
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ import torch
 from p2ptk.build import build_parts, place
 from p2ptk.config import RunConfig
 from p2ptk.data import Data, build_data
-from p2ptk.device import choose_device, choose_precision, peak_memory
+from p2ptk.device import choose_device, choose_precision, lacks_memory, peak_memory
 from p2ptk.errors import UserError
 from p2ptk.feed import fixed_batch
 from p2ptk.pairs.augment import Judged
@@ -156,9 +156,8 @@ class _Measure:
             times = [step() for _ in range(3)]
             while sum(times) < self.seconds:
                 times.append(step())
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-            if not known and "DefaultCPUAllocator" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
                 raise
             return None
         finally:

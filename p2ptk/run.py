@@ -16,7 +16,7 @@ from p2ptk.build import Parts, build_parts, resolve_config
 from p2ptk.checkpoint import newest_checkpoint
 from p2ptk.config import RunConfig
 from p2ptk.data import build_data
-from p2ptk.device import choose_device, describe_device, prepare
+from p2ptk.device import choose_device, describe_device, lacks_memory, prepare
 from p2ptk.errors import Unavailable, UserError
 from p2ptk.files import free_name, lock_folder, sha256, write_atomically
 from p2ptk.interrupts import Interrupts
@@ -212,9 +212,8 @@ def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
     """Say what to lower when a batch does not fit."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not known and "DefaultCPUAllocator" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
             raise
         height, width = config.size
         raise UserError(

@@ -18,7 +18,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from p2ptk.contracts import Side
-from p2ptk.device import Precision, PrecisionName, choose_device, choose_precision
+from p2ptk.device import (
+    Precision,
+    PrecisionName,
+    choose_device,
+    choose_precision,
+    lacks_memory,
+)
 from p2ptk.errors import P2ptkError, UserError
 from p2ptk.inference import has_noise, tile_statistics, uses_own_statistics, with_noise
 from p2ptk.translation.codec import Codec, Note, log
@@ -31,7 +37,6 @@ __all__ = ["NoMemory", "Summary", "Translator", "translate_files", "translate_pa
 
 Picture = TypeVar("Picture", Image.Image, "np.ndarray[Any, Any]", Tensor)
 
-_ALLOCATOR = "DefaultCPUAllocator"  # in the message when the CPU's memory is used up
 STATISTICS_PIXELS = 4_194_304  # of the tiles that a big picture's statistics are taken from
 
 
@@ -237,7 +242,7 @@ class Translator:
             with self.precision.autocast():
                 yield
         except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and _ALLOCATOR not in str(error):
+            if not lacks_memory(error):
                 raise
             raise NoMemory(
                 f"the memory of {self.device} does not suffice: lower the tile size "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -19,6 +18,7 @@ import p2ptk
 from p2ptk.contracts import Side
 from p2ptk.errors import P2ptkError, UserError, did_you_mean
 from p2ptk.files import replacing
+from p2ptk.missing import installed
 from p2ptk.schema import explain
 from p2ptk.specs import Spec
 from p2ptk.tensors import load_matching, load_tensors, read_table, save_tensors, sizes
@@ -246,17 +246,9 @@ def missing_providers(providers: Mapping[str, str]) -> list[str]:
             words.append(f"{whose} from {stem}.py: pass that file again with --plugin {stem}.py")
         elif distribution == "here":
             words.append(f"{whose}, which the training script registered: register it again")
-        elif distribution != "p2ptk" and not _installed(distribution):
+        elif distribution != "p2ptk" and not installed(distribution):
             words.append(f"{whose} of {distribution} {version}: pip install {distribution}")
     return words
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except (metadata.PackageNotFoundError, ValueError):  # a header may name anything
-        return False
-    return True
 
 
 def _load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

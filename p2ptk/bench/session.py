@@ -25,7 +25,7 @@ from p2ptk.bench.profiler import Operation, profile_way
 from p2ptk.build import check_size
 from p2ptk.components import create
 from p2ptk.config import RunConfig
-from p2ptk.device import describe_device, wait_for
+from p2ptk.device import describe_device, lacks_memory, wait_for
 from p2ptk.layers import layers_of
 
 WARM_UP = {"cuda": 8}  # steps before the first turn: a GPU records the fourth
@@ -191,9 +191,8 @@ def _warm(case: Case, way: Way, device: torch.device) -> tuple[Plain | Ours | No
         for _ in range(WARM_UP.get(device.type, USUAL_WARM_UP)):
             racer.step()
         racer.finish()
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not known and "DefaultCPUAllocator" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
             raise
         _let_go(device)
         return None, None

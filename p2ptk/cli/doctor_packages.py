@@ -6,6 +6,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from p2ptk.missing import installed
+
 
 def torchvision_fault(torch_version: str) -> tuple[str | None, str]:
     """torchvision's version, and what is wrong with it, by what it says it needs.
@@ -43,16 +45,8 @@ def missing_by_extra() -> dict[str, list[str]]:
                 continue
             if need.name == "p2ptk":  # an extra made of others
                 names += [name for other in sorted(need.extras) for name in missing(other)]
-            elif not _installed(need.name):
+            elif not installed(need.name):
                 names.append(need.name)
         return list(dict.fromkeys(names))
 
     return {extra: missing(extra) for extra in about.get_all("Provides-Extra") or []}
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -13,6 +13,7 @@ import torch
 from p2ptk.build import Parts, build_parts
 from p2ptk.config import RunConfig
 from p2ptk.data import Data, build_data, need_split
+from p2ptk.device import lacks_memory
 from p2ptk.errors import P2ptkError, UserError, did_you_mean
 from p2ptk.feed import fixed_batch
 from p2ptk.metrics.scoring import Scoring, usual_metrics
@@ -121,7 +122,7 @@ def find_judging(
         problems.append(f"[evaluate]: {error}")
         return None
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+        if not lacks_memory(error):
             raise
         height, width = config.val_size or config.size
         problems.append(f"[base]: pictures of {height}x{width} don't fit in memory: lower size.")

@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from p2ptk.checkpoint import newest_checkpoint, prune_checkpoints
 from p2ptk.components import create
 from p2ptk.config import RunConfig
 from p2ptk.contracts import Dataset
 from p2ptk.data import need_split
-from p2ptk.device import choose_device, peak_memory
+from p2ptk.device import choose_device, lacks_memory, peak_memory
 from p2ptk.errors import Diverged, P2ptkError, UserError
 from p2ptk.evaluate import score_images, score_model
 from p2ptk.layers import read_toml
@@ -128,8 +126,7 @@ def verdict(error: BaseException) -> tuple[Status, str]:
         return "diverged", str(error)
     cause: BaseException | None = error
     while cause is not None:
-        full = isinstance(cause, (torch.OutOfMemoryError, MemoryError))
-        if full or (isinstance(cause, RuntimeError) and "DefaultCPUAllocator" in str(cause)):
+        if lacks_memory(cause):
             return "out of memory", _first_line(error)
         cause = cause.__cause__
     return "crashed", _first_line(error)

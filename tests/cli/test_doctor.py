@@ -192,7 +192,7 @@ def test_torchvision_must_go_with_torch(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_missing_extras_are_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_packages, "_installed", lambda name: name not in ("jinja2", "scipy"))
+    monkeypatch.setattr(doctor_packages, "installed", lambda name: name not in ("jinja2", "scipy"))
     missing = doctor_packages.missing_by_extra()
     assert missing["report"] == ["jinja2"]
     assert missing["study"] == ["jinja2", "scipy"]
