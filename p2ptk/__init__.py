@@ -25,7 +25,7 @@ _HOMES = {
     "UserError": "errors",
     "create": "components",
     "describe": "components",
-    "fit": "run",
+    "fit": "from_python",
     "hookimpl": "hooks",
     "list_components": "components",
     "load_generator": "weights",
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from p2ptk.metrics.feature_distance import FeatureDistance
     from p2ptk.names import Choices
     from p2ptk.rebuild import weights_follow
-    from p2ptk.run import fit
+    from p2ptk.from_python import fit
     from p2ptk.schema import Part
     from p2ptk.specs import Spec
     from p2ptk.study.api import Study

@@ -152,6 +152,8 @@ def reason_against(networks: Networks, losses: Sequence[Term]) -> str:
     """
     if networks.pool is not None:
         return "train.pool chooses among earlier images on the host"
+    if networks.g.exchange:
+        return "several processes average their gradients"
     for updater in (networks.g, networks.d):
         if updater is not None and not updater.skips:
             return f"{type(updater.optimizer).__name__} waits to see whether the loss is finite"

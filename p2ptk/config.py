@@ -93,6 +93,9 @@ class Train(Section):
     channels_last: bool = key(True, "keep a map's channels side by side in memory")
     deep_products: bool = key(True, "compute the deepest layers as matrix products on a CPU")
     graph: bool = key(False, "capture the step as a CUDA graph; not yet tried on a GPU")
+    sync_norm: bool = flag(
+        False, "--sync-norm", "batch norm over all processes' shares of a batch, not each one's own"
+    )
     compile: bool = flag(False, "--compile", "compile the networks; a slow start")
     checkpoint_activations: bool = flag(
         False, "--checkpoint-activations", "compute the generator twice, to save memory"

@@ -22,6 +22,12 @@ class Unavailable(P2ptkError):
     """A part can't be had here: its weights or its package are missing; the rest goes on."""
 
 
+class Elsewhere(P2ptkError):
+    """Another process of the same run failed and says why; this one ends without a word."""
+
+    exit_code = 0
+
+
 class Diverged(P2ptkError):
     """A loss or weight became NaN or infinite; the last good checkpoint is kept."""
 

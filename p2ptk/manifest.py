@@ -18,6 +18,8 @@ from p2ptk.layers import listed
 from p2ptk.specs import Spec
 from p2ptk.weights import ModelHeader
 
+MOST_NAMES = 10_000  # of validation pairs, written to run.toml
+
 
 def make_header(config: RunConfig, data: Data, parts: Parts, parent: str | None) -> ModelHeader:
     """The header of the model files that this run writes."""
@@ -67,7 +69,7 @@ def record(
         "precision": choose_precision(config.precision, device).name,
         "pairs": len(data.train),
         "pairs_digest": pairs_digest(data),
-        "val": list(_names(data.val)),
+        "val": list(_names(data.val)[:MOST_NAMES]),
     }
     if parent:
         found["parent"] = parent
@@ -76,7 +78,10 @@ def record(
 
 def pairs_digest(data: Data) -> str:
     """A sum over the training pairs' names, so that a resumed run notices other data."""
-    return hashlib.sha256("\n".join(_names(data.train)).encode()).hexdigest()[:16]
+    names, digest = _names(data.train), hashlib.sha256()
+    for start in range(0, len(names), MOST_NAMES):  # all names at once may be much memory
+        digest.update(("\n" * bool(start) + "\n".join(names[start : start + MOST_NAMES])).encode())
+    return digest.hexdigest()[:16]
 
 
 def _names(split: Any) -> Sequence[str]:
@@ -84,7 +89,9 @@ def _names(split: Any) -> Sequence[str]:
     return names if names is not None else [str(len(split))]
 
 
-def first_lines(config: RunConfig, data: Data, parts: Parts, device: torch.device) -> list[str]:
+def first_lines(
+    config: RunConfig, data: Data, parts: Parts, device: torch.device, processes: int = 1
+) -> list[str]:
     """The parts that a run resolved to, and which side is translated to which."""
     precision = choose_precision(config.precision, device).name
     lines = [
@@ -101,7 +108,8 @@ def first_lines(config: RunConfig, data: Data, parts: Parts, device: torch.devic
     if config.augmentations:
         shown = ", ".join(short("augmentation", spec) for spec in config.augmentations.values())
         lines.append(f"augmentations: {shown}")
-    return [*lines, f"device: {describe_device(device)}, {precision}, seed {config.seed}"]
+    each = f"{processes} processes, each " if processes > 1 else ""
+    return [*lines, f"device: {each}{describe_device(device)}, {precision}, seed {config.seed}"]
 
 
 def _side(config: RunConfig, data: Data, which: int) -> str:

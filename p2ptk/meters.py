@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -27,14 +27,14 @@ class Sums:
         self._sums[names] = self._sums[names].add_(values) if names in self._sums else values
         self._counts[names] = self._counts.get(names, 0) + 1
 
-    def means(self) -> dict[str, float]:
+    def means(self, over: Callable[[Tensor], Tensor] = lambda sums: sums) -> dict[str, float]:
         """Means since the last call, in one copy from the device; starts anew.
 
-        A lazy term counts only the steps on which it was due.
+        A lazy term counts only the steps on which it was due. over: makes the mean over processes.
         """
         if not self._sums:
             return {}
-        values = iter(torch.cat(list(self._sums.values())).tolist())
+        values = iter(over(torch.cat(list(self._sums.values()))).tolist())
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
         for names in self._sums:

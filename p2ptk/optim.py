@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from p2ptk.config import Train
 from p2ptk.cpu_adam import CPUAdam, CPUAdamW, InMemoryOrder
+from p2ptk.parallel.gradients import Exchange
 
 
 class Updater:
@@ -38,16 +39,30 @@ class Updater:
         self._in_backward = False
         for parameter in parameters.values() if self.early else ():
             parameter.register_post_accumulate_grad_hook(self._update_one)
+        self.exchange: Exchange | None = None
         self.skips = _takes_found_inf(optimizer)
         self.lr = float(optimizer.defaults["lr"])
 
+    def share(self, exchange: Exchange) -> None:
+        """Average gradients with other processes before each update."""
+        self.exchange, self.early = exchange, False
+
     def backward(self, loss: Tensor, only: bool = False) -> None:
         """only: no other pass adds to these gradients before the update."""
+        if self.exchange:
+            self.exchange.begin(only)
         self._in_backward = only and self.early and bool(torch.isfinite(loss))
         try:
             self.scaler.scale(loss).backward()
         finally:
             self._in_backward = False
+
+    def gathered(self, finite: Tensor) -> Tensor:
+        """All passes are made: have the gradients of all processes, where there are several.
+
+        finite: this process's loss is (a bool scalar on the device); gives whether all of them are.
+        """
+        return self.exchange.finish(finite) if self.exchange else finite
 
     def _update_one(self, parameter: Tensor) -> None:
         # Autograd calls this when nothing of the graph has yet to read the parameter.

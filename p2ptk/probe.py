@@ -110,9 +110,16 @@ def best(trials: list[Trial]) -> Trial:
 
 
 def settle_batch_size(
-    config: RunConfig, data: Data, note: Callable[[str], object], **objects: Any
+    config: RunConfig,
+    data: Data,
+    note: Callable[[str], object],
+    processes: int = 1,
+    **objects: Any,
 ) -> RunConfig:
-    """The config with a number where its batch size was `auto`; `note` is told what was tried."""
+    """The config with a number where its batch size was `auto`; `note` is told what was tried.
+
+    processes: those that share the batch, each of which takes what was found for one.
+    """
     if config.train.batch_size:
         return config
 
@@ -122,7 +129,7 @@ def settle_batch_size(
 
     chosen = best(probe(config, data, tried=say, **objects))
     note(f"batch size {chosen.batch} is taken: twice as many are not a tenth faster, or don't fit")
-    train = config.train.model_copy(update={"batch_size": chosen.batch})
+    train = config.train.model_copy(update={"batch_size": chosen.batch * processes})
     return config.model_copy(update={"train": train})
 
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from p2ptk.blame import Blamed, named
 from p2ptk.build import Parts, build_parts, resolve_config
-from p2ptk.checkpoint import newest_checkpoint
+from p2ptk.checkpoint import Checkpoint, newest_checkpoint
 from p2ptk.config import RunConfig
 from p2ptk.data import build_data
 from p2ptk.device import choose_device, describe_device, lacks_memory, prepare
 from p2ptk.errors import Unavailable, UserError
 from p2ptk.files import free_name, lock_folder, sha256, write_atomically
 from p2ptk.interrupts import Interrupts
-from p2ptk.layers import layers_of, merge, read_toml
+from p2ptk.layers import merge, read_toml
 from p2ptk.manifest import first_lines, make_header, pairs_digest, record
-from p2ptk.observe import Lines, Observer
+from p2ptk.observe import Observer
+from p2ptk.parallel.ranks import joined
+from p2ptk.parallel.share import check_shares
 from p2ptk.plugins import registry
 from p2ptk.probe import settle_batch_size
 from p2ptk.rebuild import rebuilding
@@ -46,27 +47,35 @@ def start(
     objects: `dataset`, `generator`, `discriminator`, `losses` in place of their specs.
     Raises UserError for bad input, before anything is written; Diverged as the trainer does.
     """
-    folder.need_free()
-    config = resolve_config(config)
-    device = choose_device(config.device)
-    prepare(device, config.deterministic)
-    with Interrupts(max_seconds) as interrupts, memory_explained(config, device):
-        data = build_data(config, objects.pop("dataset", None))
-        config = settle_batch_size(config, data, observer.note, **objects)
-        parts = build_parts(config, data, **objects)
-        parent = _begin_from(config.init, parts, observer) if config.init else None
-        config = config.model_copy(update={"record": record(config, data, device, parent)})
-        header = make_header(config, data, parts, parent)
-        with _undone_on_bad_input(folder), lock_folder(folder.path):
-            folder.create()
-            folder.tidy()
-            write_atomically(folder.config, config.toml().encode())
-            folder.write_environment(describe_device(device), config.providers)
-            _keep_local_plugins(folder)
-            for line in first_lines(config, data, parts, device):
-                observer.note(line)
-            trainer = Trainer(config, data, parts, folder, header, observer)
-            return _finish(trainer, parts, interrupts, stop_at)
+    with joined(config.device) as ranks, Interrupts(max_seconds) as interrupts, ExitStack() as held:
+        observer, folder = ranks.observer(observer), RunFolder(ranks.told(folder.path))
+        with ranks.agreeing():
+            folder.need_free()
+            config = resolve_config(config)
+            device = choose_device(config.device)
+            prepare(device, config.deterministic)
+            held.enter_context(memory_explained(config, device))
+            data = build_data(config, objects.pop("dataset", None))
+        with ranks.led() as leads:
+            if leads:
+                config = settle_batch_size(config, data, observer.note, ranks.world, **objects)
+        config = ranks.told(config)
+        with ranks.agreeing():
+            check_shares(config.train, ranks.world)
+            parts = build_parts(config, data, **objects)
+            parent = _begin_from(config.init, parts, observer) if config.init else None
+            config = config.model_copy(update={"record": record(config, data, device, parent)})
+            header = make_header(config, data, parts, parent)
+        with ranks.led() as leads:
+            if leads:
+                held.enter_context(_undone_on_bad_input(folder))
+                held.enter_context(lock_folder(folder.path))
+                _begin(folder, config, device, ranks.world)
+        for line in first_lines(config, data, parts, device, ranks.world):
+            observer.note(line)
+        with ranks.agreeing():
+            trainer = Trainer(config, data, parts, folder, header, observer, ranks)
+        return _finish(trainer, parts, interrupts, stop_at)
 
 
 def resume(
@@ -84,49 +93,71 @@ def resume(
     Raises UserError where there is nothing to go on with or the data is not the same any more.
     """
     folder.need_run()
-    with lock_folder(folder.path), Interrupts(max_seconds) as interrupts:
-        folder.tidy()
-        table = read_toml(folder.config)
-        if "generator" not in table:
-            raise UserError(f"{folder.config} is damaged: it does not say what was trained.")
+    table = read_toml(folder.config)
+    if "generator" not in table:
+        raise UserError(f"{folder.config} is damaged: it does not say what was trained.")
+    if epochs or steps:
+        length = {"epochs": epochs} if epochs else {"steps": steps}
+        table = merge(table, {"train": length})
+    config = RunConfig.of(table)
+    with joined(config.device) as ranks, Interrupts(max_seconds) as interrupts, ExitStack() as held:
+        observer = ranks.observer(observer)
         if epochs or steps:
-            length = {"epochs": epochs} if epochs else {"steps": steps}
-            table = merge(table, {"train": length})
             observer.note("the run has a new length: it is no longer the original one")
-        config = RunConfig.of(table)
-        device = choose_device(config.device)
-        prepare(device, config.deterministic)
-        before = config.providers
-        config = resolve_config(config)
-        _note_other_providers(config, before, observer)
-        data = build_data(config)
-        recorded, now = config.record.get("pairs_digest"), pairs_digest(data)
-        if recorded not in (None, now):
-            raise UserError(
-                f"the training pairs are not those that {folder.path} began with: put them back, "
-                f"or start anew from its weights with --init {folder.path}."
-            )
-        checkpoint, notes = newest_checkpoint(folder.path)
-        for note in notes:
-            observer.note(note)
-        with rebuilding(checkpoint is not None):
-            parts = build_parts(config, data)
-        header = make_header(config, data, parts, config.record.get("parent"))
-        with memory_explained(config, device):
-            trainer = Trainer(config, data, parts, folder, header, observer)
-            if checkpoint is not None:
-                trainer.restore(checkpoint)
-                observer.note(f"resumed at step {trainer.step} of {trainer.total}")
-            else:
-                folder.cut_log(0)
-                observer.note("there is no whole checkpoint: the run starts from its first step")
-            if trainer.step > trainer.total:
+        with ranks.led() as leads:
+            if leads:
+                held.enter_context(lock_folder(folder.path))
+                folder.tidy()
+        with ranks.agreeing():
+            device = choose_device(config.device)
+            prepare(device, config.deterministic)
+            held.enter_context(memory_explained(config, device))
+            before = config.providers
+            config = resolve_config(config)
+            check_shares(config.train, ranks.world)
+            _note_other_providers(config, before, observer)
+            data = build_data(config)
+            recorded, now = config.record.get("pairs_digest"), pairs_digest(data)
+            if recorded not in (None, now):
                 raise UserError(
-                    f"{folder.path} is at step {trainer.step}, past the new length {trainer.total}."
+                    f"the training pairs are not those that {folder.path} began with: put them "
+                    f"back, or start anew from its weights with --init {folder.path}."
                 )
-            if epochs or steps:
-                write_atomically(folder.config, config.toml().encode())
-            return _finish(trainer, parts, interrupts, stop_at)
+            checkpoint, notes = newest_checkpoint(folder.path)
+            for note in notes:
+                observer.note(note)
+            with rebuilding(checkpoint is not None):
+                parts = build_parts(config, data)
+            header = make_header(config, data, parts, config.record.get("parent"))
+            trainer = Trainer(config, data, parts, folder, header, observer, ranks)
+            _go_back_to(checkpoint, trainer)
+        if (epochs or steps) and ranks.leads:
+            write_atomically(folder.config, config.toml().encode())
+        return _finish(trainer, parts, interrupts, stop_at)
+
+
+def _begin(folder: RunFolder, config: RunConfig, device: torch.device, processes: int) -> None:
+    """Write what a run folder holds before the first step."""
+    folder.create()
+    folder.tidy()
+    write_atomically(folder.config, config.toml().encode())
+    folder.write_environment(describe_device(device), config.providers, processes)
+    _keep_local_plugins(folder)
+
+
+def _go_back_to(checkpoint: Checkpoint | None, trainer: Trainer) -> None:
+    """Put a trainer where its run was. Raises UserError where that lies past the run's end."""
+    note = trainer.observer.note
+    if checkpoint is None:
+        if trainer.ranks.leads:
+            trainer.folder.cut_log(0)
+        note("there is no whole checkpoint: the run starts from its first step")
+        return
+    trainer.restore(checkpoint)
+    note(f"resumed at step {trainer.step} of {trainer.total}")
+    if trainer.step > trainer.total:
+        path = trainer.folder.path
+        raise UserError(f"{path} is at step {trainer.step}, past the new length {trainer.total}.")
 
 
 def _finish(trainer: Trainer, parts: Parts, interrupts: Interrupts, stop_at: int | None) -> Outcome:
@@ -137,7 +168,9 @@ def _finish(trainer: Trainer, parts: Parts, interrupts: Interrupts, stop_at: int
         trainer.observer.end()
         trainer.trackers.close()
         trainer.feed.close()
-    write_report(trainer.folder)
+    with trainer.ranks.led() as leads:
+        if leads:
+            write_report(trainer.folder)
     return outcome
 
 
@@ -225,51 +258,3 @@ def memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
 def default_folder(config: RunConfig) -> Path:
     """`runs/DATA-GENERATOR`, or with -2, -3 ... behind it where that is taken."""
     return free_name(Path("runs", f"{config.data.name}-{config.generator.name}"))
-
-
-def fit(
-    config: RunConfig | str | Path | None = None,
-    *,
-    output: str | Path | None = None,
-    recipe: str | None = None,
-    dataset: Any = None,
-    generator: nn.Module | str | None = None,
-    discriminator: nn.Module | str | None = None,
-    losses: Mapping[str, Any] | list[str] | None = None,
-    quiet: bool = False,
-    **settings: Any,
-) -> Outcome:
-    """Train from Python, in the same words as `p2ptk run`.
-
-    config: a RunConfig or a TOML file; without one the recipe (`pix2pix` by default).
-    dataset, generator, discriminator, losses: specs, or objects of one's own.
-    settings: any config key, `.` written as `__`: `train__steps=100`, `size=128`, `data="demo"`.
-    Raises UserError as the command line would say it.
-    """
-    layers: list[Mapping[str, Any]] = []
-    if isinstance(config, RunConfig):
-        layers.append(config.table())
-    else:
-        layers += layers_of(read_toml(Path(config)) if config else {}, recipe)
-    objects: dict[str, Any] = {}
-    for name, value in (
-        ("dataset", dataset),
-        ("generator", generator),
-        ("discriminator", discriminator),
-        ("losses", losses),
-    ):
-        if value is None:
-            continue
-        is_spec = isinstance(value, (str, list))
-        if is_spec:
-            layers.append({"data" if name == "dataset" else name: value})
-        else:
-            objects[name] = value
-    for key, value in settings.items():
-        nested: Any = value
-        for part in reversed(key.split("__")):
-            nested = {part: nested}
-        layers.append(nested)
-    made = RunConfig.of(*layers)
-    folder = RunFolder(output or default_folder(made))
-    return start(made, folder, Observer() if quiet else Lines(), **objects)

@@ -99,11 +99,11 @@ class RunFolder:
         lines = self.metrics.read_text("utf-8").splitlines()
         return [row for line in lines if (row := _row(line)) is not None]
 
-    def write_environment(self, device: str, providers: Mapping[str, str]) -> None:
-        write_atomically(
-            self.path / "environment.json",
-            json.dumps(environment(device, providers), indent=1).encode(),
-        )
+    def write_environment(
+        self, device: str, providers: Mapping[str, str], processes: int = 1
+    ) -> None:
+        found = {**environment(device, providers), "processes": processes, "job": job()}
+        write_atomically(self.path / "environment.json", json.dumps(found, indent=1).encode())
 
 
 def _odd(value: Any) -> bool:
@@ -150,3 +150,13 @@ def revision(folder: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
+
+
+def job() -> str | None:
+    """What tells the job that started this process, so that its restart knows its own run folder:
+    torchrun's id of it, or where that is left open its agent's process. None without torchrun.
+    """
+    found = os.environ.get("TORCHELASTIC_RUN_ID")
+    if found is None:
+        return None
+    return found if found != "none" else f"{platform.node()}:{os.getppid()}"

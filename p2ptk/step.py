@@ -179,7 +179,7 @@ def _backward(
             for name, value in {**terms, **notes}.items():
                 scalars[name] = scalars.get(name, 0) + value.detach() / len(parts)
     scalars[f"{phase.lower()}_loss"] = total
-    return torch.isfinite(total)
+    return updater.gathered(torch.isfinite(total))
 
 
 def _terms(

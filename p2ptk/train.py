@@ -24,6 +24,7 @@ from p2ptk.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from p2ptk.config import RunConfig
 from p2ptk.data import Data
 from p2ptk.device import choose_device, choose_precision
+from p2ptk.errors import Elsewhere
 from p2ptk.feed import make_feed
 from p2ptk.inference import apply_rule, with_noise
 from p2ptk.interrupts import Interrupts, clock
@@ -31,6 +32,8 @@ from p2ptk.meters import NonFinite, Stopwatch, Sums, all_finite
 from p2ptk.observe import Observer
 from p2ptk.optim import Average, lr_factor
 from p2ptk.pairs.augment import Judged
+from p2ptk.parallel.ranks import Ranks
+from p2ptk.parallel.share import share, start_alike
 from p2ptk.randomness import step_seed
 from p2ptk.report.curves import draw_curves
 from p2ptk.report.sheets import sample_sheet, save_png
@@ -43,6 +46,7 @@ from p2ptk.weights import ModelHeader, save_generator
 
 CHECKPOINT_SECONDS = 600.0  # between checkpoints, where the config leaves it open
 LOST = 10  # steps, all skipped, after which no update will come any more
+ALONE = Ranks()
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Trainer:
 
     config: resolved (`build.resolve_config`). data, parts: as `build` makes them.
     header: of the model files that it writes; the step is filled in.
+    ranks: the processes that train it, each of which has a Trainer; the leader's writes.
     """
 
     def __init__(
@@ -74,9 +79,10 @@ class Trainer:
         folder: RunFolder,
         header: ModelHeader,
         observer: Observer,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.config, self.data, self.folder = config, data, folder
-        self.header, self.observer = header, observer
+        self.header, self.observer, self.ranks = header, observer, ranks
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.losses = parts.losses
@@ -86,10 +92,11 @@ class Trainer:
         self.sums, self.bad = Sums(), NonFinite(self.device)
 
         # Networks and losses go to the device, as they are fast there; a GPU records the step.
-        self.networks = place(parts, config.train, self.device, self.precision)
+        graph, note = config.train.graph, observer.note
+        placed = place(parts, config.train, self.device, self.precision)
+        self.networks = share(placed, config.train, ranks, note)
         ema = config.train.ema
         self.average = Average(self.networks.generator, ema) if ema else None
-        graph, note = config.train.graph, observer.note
         self.steps = choose_steps(self.networks, self.losses, self.device, graph, note)
 
         # Pairs become batches on the device; the sheet's pairs stay the same for the whole run.
@@ -103,13 +110,15 @@ class Trainer:
             seed=config.seed,
             augmentations=[a for a in parts.augmentations if a.stage != "judge"],
             device=self.device,
-            workers=config.workers,
+            workers=ranks.share_of_cores(config.workers),
             progress=observer.decoding,
+            rank=ranks.rank,
+            world=ranks.world,
             cache=data.cache,
         )
         self.validator = Validator(config, data, folder, self.device, observer)
         self.shown = self.validator.shown()
-        self.trackers = Trackers(config.trackers, folder.path)
+        self.trackers = Trackers(config.trackers if ranks.leads else {}, folder.path)
 
     def run(self, interrupts: Interrupts, stop_at: int | None = None) -> Outcome:
         """Train to the end, or until `stop_at`, an interrupt or a time limit.
@@ -120,33 +129,40 @@ class Trainer:
         last = min(self.total, stop_at or self.total)
         log_every = output.log_every or max(1, min(50, self.total // 200))
         sample_every = output.sample_every or max(50, self.total // 20)
+        start_alike(self.networks, self.losses, self.ranks)
         self.watch, self.saved = Stopwatch(), time.monotonic()
         self.begun_at, self.watched = self.step, Watched(self.observer.note)
         self.observer.begin(self.step, self.total)
-        if self.step == 0:
+        if self.step == 0 and self.ranks.leads:
             self.sample()
 
         while True:
             # Where does the run stand?
             moved = self.step > self.begun_at
-            done = self.step >= last or bool(interrupts.reason)
-            saves = done or (moved and self._checkpoint_due())
+            asked, due = self.ranks.vote(bool(interrupts.reason), self._checkpoint_due())
+            done = self.step >= last or asked
+            saves = done or (moved and (due or self._checkpoint_counted()))
             scores = moved and self.validator.due(self.step, self.total)
 
             # Validation comes before the log, whose line its values join. Losses are read from the
             # device now and then only, since reading waits for it.
             if scores:
-                with self.watch.aside():
-                    self.validator.evaluate(self.translate, self.weights, self.header, self.step)
+                with self.watch.aside(), self.ranks.led() as leads:
+                    if leads:
+                        self.validator.evaluate(
+                            self.translate, self.weights, self.header, self.step
+                        )
             if moved and (saves or scores or self.step % log_every == 0 or self.step == 10):
                 self.log()
 
             # Pictures and weights, of the same moment.
-            with self.watch.aside():
-                if moved and (done or self.step % sample_every == 0):
-                    self.sample()
-                if saves:
-                    self.checkpoint()
+            shows = moved and (done or self.step % sample_every == 0)
+            if shows or saves:
+                with self.watch.aside(), self.ranks.led() as leads:
+                    if shows and leads:
+                        self.sample()
+                    if saves:
+                        self.checkpoint()
             if done:
                 break
 
@@ -156,7 +172,8 @@ class Trainer:
             self.observer.stepped(self.step)
 
         self.trackers.close()
-        reason = "" if self.step >= self.total else interrupts.reason or f"--stop-at {stop_at}"
+        asked_by = "another process was asked to stop" if asked else f"--stop-at {stop_at}"
+        reason = "" if self.step >= self.total else interrupts.reason or asked_by
         return Outcome(self.folder.path, self.step, self.total, reason)
 
     def update(self) -> None:
@@ -174,7 +191,7 @@ class Trainer:
             step = Step(
                 number=number,
                 epoch=self.epoch,
-                seed=step_seed(self.config.seed, sub),
+                seed=step_seed(self.config.seed, sub, self.ranks.rank),
                 judge=train.judge,
                 accumulate=train.accumulate,
                 adversarial=critic,
@@ -189,7 +206,7 @@ class Trainer:
 
     def log(self) -> None:
         """Read the losses since the last line, and write them down."""
-        means = self.sums.means()
+        means = self.sums.means(self.ranks.mean)
         bad = self.bad.first()
         skipped, of = self.bad.since()
         if bad is not None:
@@ -197,6 +214,8 @@ class Trainer:
                 self._stop_as_diverged(bad, means)
             self.observer.note(f"{skipped} of {of} steps are skipped: a loss was not finite")
         self.watched.look(self.step)
+        if not self.ranks.leads:
+            return
         passed, took = self.watch.passed, self.step - self.begun_at
         images = took * self.config.train.batch_size * self.config.train.d_steps
         row: dict[str, Any] = {
@@ -242,6 +261,9 @@ class Trainer:
         """Write what a resumed run needs, and the portable weights. Raises Diverged as `run`."""
         if not all_finite(self.networks.generator, self.networks.discriminator):
             self._stop_as_diverged(self.step - 1, {}, "a weight")
+        self.saved = time.monotonic()
+        if not self.ranks.leads:
+            return
         state = {
             "step": self.step,
             "total": self.total,
@@ -254,14 +276,14 @@ class Trainer:
         save_checkpoint(self.folder.path, self.step, tensors, state, self.config.output.keep)
         header = self.header.model_copy(update={"step": self.step})
         save_generator(self.folder.generator, self.weights, header)
-        self.saved = time.monotonic()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this run. Raises UserError for one that does not fit."""
         kept = Progress.of(checkpoint)
         restore_tensors(checkpoint, self.networks, self.losses, self.average)
         self.step, self.seconds = kept.step, kept.seconds
-        self.folder.cut_log(kept.log_length)
+        if self.ranks.leads:
+            self.folder.cut_log(kept.log_length)
         self.validator.restore(kept.best.model_dump() if kept.best else None)
 
     @property
@@ -275,11 +297,13 @@ class Trainer:
         """The generator that is shown and saved: the averaged one where there is one."""
         return self.average.module if self.average else self.networks.generator
 
-    def _checkpoint_due(self) -> bool:
+    def _checkpoint_counted(self) -> bool:
         every = self.config.output.checkpoint_every
-        if every:
-            return self.step % every == 0
-        return time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        return every > 0 and self.step % every == 0
+
+    def _checkpoint_due(self) -> bool:
+        by_clock = not self.config.output.checkpoint_every
+        return by_clock and time.monotonic() - self.saved > CHECKPOINT_SECONDS
 
     def _say_when(self, seconds_left: float) -> None:
         end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds_left))
@@ -291,7 +315,10 @@ class Trainer:
         self, step: int, means: dict[str, float], what: str = "a loss"
     ) -> NoReturn:
         """Name the step, the terms and the pairs of what is first not finite."""
-        names = self.feed.batch(step * self.config.train.d_steps).names
+        shares = self.ranks.collect(self.feed.batch(step * self.config.train.d_steps).names)
+        if not self.ranks.leads:
+            raise Elsewhere("the run has diverged")
+        names = sum(shares, ())
         raise diverged(step, means, names, newest_checkpoint(self.folder.path)[0], what)
 
 

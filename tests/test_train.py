@@ -20,8 +20,9 @@ from torch import Tensor
 
 from p2ptk.checkpoint import newest_checkpoint
 from p2ptk.errors import Diverged, UserError
+from p2ptk.from_python import fit
 from p2ptk.observe import Observer
-from p2ptk.run import fit, resume
+from p2ptk.run import resume
 from p2ptk.runfolder import RunFolder
 from p2ptk.weights import load_generator, load_tensors, read_header
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import p2ptk
-from p2ptk.errors import P2ptkError
+from p2ptk.errors import Elsewhere, P2ptkError
 
 if TYPE_CHECKING:
     from p2ptk.plugins import Provided
@@ -176,10 +176,11 @@ cli.params += common_options()
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 fault, 2 bad input, 3 stopped, 4 diverged."""
-    state: dict[str, Any] = {"verbose": False}
+    given = list(arguments) if arguments is not None else sys.argv[1:]
+    state: dict[str, Any] = {"verbose": False, "arguments": given}
     try:
         code = cli.main(
-            args=list(arguments) if arguments is not None else None,
+            args=given,
             prog_name="p2ptk",
             obj=state,
             standalone_mode=False,
@@ -190,7 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except P2ptkError as error:
         if state["verbose"]:
             traceback.print_exc()
-        _say(str(error))
+        if not isinstance(error, Elsewhere):
+            _say(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")

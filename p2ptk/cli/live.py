@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from p2ptk.config import RunConfig
 from p2ptk.interrupts import clock
 from p2ptk.observe import Lines, Observer
+from p2ptk.parallel.launch import STOPPED, check_processes, exit_code, in_process, launch
 from p2ptk.train import Outcome
 
 
@@ -92,6 +95,8 @@ def observer_for(as_json: bool) -> Observer:
 def tell(outcome: Outcome, as_json: bool) -> int:
     """Say how a run ended and what to do next; gives the exit code."""
     folder = outcome.folder
+    if os.environ.get("RANK", "0") != "0":
+        return 0
     if as_json:
         click.echo(
             json.dumps(
@@ -114,7 +119,22 @@ def tell(outcome: Outcome, as_json: bool) -> int:
     else:
         print(f"stopped at step {outcome.step} ({outcome.reason})", file=sys.stderr)
         print(f"go on with: p2ptk resume {folder}", file=sys.stderr)
-    return 0 if outcome.finished else 3
+    return exit_code(0 if outcome.finished else STOPPED)
+
+
+def in_processes(gpus: int | None, config: RunConfig, folder: Path, more: list[str]) -> int | None:
+    """Have the command line that is running done in several processes, and give its exit code.
+
+    None where it is to be done here: without `--gpus`, and in these processes. more: arguments to
+    add. Raises UserError for a number that does not suit.
+    """
+    if gpus is None or in_process():
+        return None
+    check_processes(config, gpus)
+    if gpus == 1:
+        return None
+    arguments = [*click.get_current_context().find_root().obj["arguments"], *more]
+    return launch(arguments, gpus, folder)
 
 
 @contextmanager

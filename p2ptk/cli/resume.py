@@ -14,6 +14,7 @@ import click
 Examples:
   p2ptk resume runs/facades
   p2ptk resume runs/facades --steps 100000     (a longer run than it began as)
+  p2ptk resume runs/facades --gpus 2           (whatever number it began with)
 """
 )
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
@@ -21,6 +22,7 @@ Examples:
 @click.option("--steps", type=click.IntRange(min=1), help="A new length of the whole run.")
 @click.option("--stop-at", type=click.IntRange(min=1), help="End early at this step, resumable.")
 @click.option("--max-time", metavar="TIME", help="End after 3h50m, resumable.")
+@click.option("--gpus", type=click.IntRange(min=1), help="Train in so many processes, a GPU each.")
 @click.option("--plugin", "files", metavar="FILE.py", multiple=True, help="Load a local plugin.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def resume(
@@ -29,11 +31,13 @@ def resume(
     steps: int | None,
     stop_at: int | None,
     max_time: str | None,
+    gpus: int | None,
     files: Sequence[str],
     as_json: bool,
 ) -> int:
     """Go on with a run from its newest whole checkpoint, exactly as if it had not stopped."""
-    from p2ptk.cli.live import observer_for, tell
+    from p2ptk.cli.live import in_processes, observer_for, tell
+    from p2ptk.config import RunConfig
     from p2ptk.errors import UserError
     from p2ptk.interrupts import seconds
     from p2ptk.plugins import configure
@@ -44,8 +48,14 @@ def resume(
         raise UserError("give --epochs or --steps, not both.")
     if files:
         configure(files=files)
+    run = RunFolder(folder)
+    if gpus:
+        run.need_run()
+        code = in_processes(gpus, RunConfig.read(run.config), folder, [])
+        if code is not None:
+            return code
     outcome = go_on(
-        RunFolder(folder),
+        run,
         observer_for(as_json),
         epochs=epochs,
         steps=steps,

@@ -26,6 +26,7 @@ Examples:
   p2ptk run -d pairs/ -G unet:width=32,upsample=resize -L gan:mode=lsgan -L l1:weight=50
   p2ptk run --config runs/facades/run.toml --set train.lr=1e-4 -o runs/slower
   p2ptk run -d pairs/ -G ./mynet.py:MyGenerator
+  p2ptk run -d pairs/ --batch-size 16 --gpus 4
 
 Options not given here come from the recipe; `p2ptk show recipe pix2pix` prints one. Keys for --set
 are those of a run's run.toml. Exit codes: 0 done, 1 fault, 2 bad input, 3 stopped and resumable,
@@ -65,6 +66,7 @@ are those of a run's run.toml. Exit codes: 0 done, 1 fault, 2 bad input, 3 stopp
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")
 @click.option("--stop-at", type=click.IntRange(min=1), help="End early at this step, resumable.")
 @click.option("--max-time", metavar="TIME", help="End after 3h50m, resumable.")
+@click.option("--gpus", type=click.IntRange(min=1), help="Train in so many processes, a GPU each.")
 @click.option("--resume-if-exists", is_flag=True, help="Resume where the run folder holds a run.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pairs that can't be read, and say which.")
 @click.option(
@@ -84,6 +86,7 @@ def run(
     output: Path | None,
     stop_at: int | None,
     max_time: str | None,
+    gpus: int | None,
     resume_if_exists: bool,
     skip_bad: bool,
     dry_run: bool,
@@ -95,7 +98,7 @@ def run(
 
     Without options the reference recipe trains on the embedded demo pairs.
     """
-    from p2ptk.cli.live import observer_for, tell
+    from p2ptk.cli.live import in_processes, observer_for, tell
     from p2ptk.config import RunConfig
     from p2ptk.errors import UserError
     from p2ptk.interrupts import seconds
@@ -150,15 +153,25 @@ def run(
         click.echo(json.dumps(found) if as_json else "\n".join(in_words(found)))
         return 0
 
+    from p2ptk.parallel.launch import need_name_for_restarts, restarted
+    from p2ptk.parallel.ranks import joined
     from p2ptk.run import default_folder, resume, start
     from p2ptk.runfolder import RunFolder
 
     limit = seconds(max_time) if max_time else None
     if resume_if_exists and output is None:
         raise UserError("--resume-if-exists needs the run folder: give it with -o.")
+    need_name_for_restarts(output)
     folder = RunFolder(output or default_folder(resolved))
-    if resume_if_exists and folder.holds_run:
-        outcome = resume(folder, observer, stop_at=stop_at, max_seconds=limit)
-    else:
-        outcome = start(resolved, folder, observer, stop_at=stop_at, max_seconds=limit)
+    if gpus and not resume_if_exists:
+        folder.need_free()
+    code = in_processes(gpus, resolved, folder.path, [] if output else ["-o", str(folder.path)])
+    if code is not None:
+        return code
+    with joined(resolved.device) as ranks:
+        again = folder.holds_run and (resume_if_exists or restarted(folder))
+        if ranks.told(again):
+            outcome = resume(folder, observer, stop_at=stop_at, max_seconds=limit)
+        else:
+            outcome = start(resolved, folder, observer, stop_at=stop_at, max_seconds=limit)
     return tell(outcome, as_json)
