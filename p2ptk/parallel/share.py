@@ -56,7 +56,7 @@ def check_shares(train: Train, world: int) -> None:
             f"a batch of {batch} can't be shared equally by {world} processes{cut}: it is the "
             f"batch of all of them together, and --batch-size {nearest} would do."
         )
-    if train.pool:
+    if train.pool and world > 1:
         raise UserError(
             "train.pool keeps the translations of one process, and here are "
             f"{world}: set train.pool=0."
