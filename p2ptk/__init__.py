@@ -29,7 +29,10 @@ _HOMES = {
     "hookimpl": "hooks",
     "list_components": "components",
     "load_generator": "weights",
+    "make_side": "datasets.sides",
+    "open_data": "cli.options",
     "read_header": "weights",
+    "read_picture": "datasets.sides",
     "register": "components",
     "weights_follow": "rebuild",
 }
@@ -56,21 +59,26 @@ __all__ = [
     "hookimpl",
     "list_components",
     "load_generator",
+    "make_side",
+    "open_data",
     "read_header",
+    "read_picture",
     "register",
     "weights_follow",
 ]
 
 if TYPE_CHECKING:
+    from p2ptk.cli.options import open_data
     from p2ptk.components import Component, create, describe, list_components, register
     from p2ptk.config import RunConfig
     from p2ptk.contracts import Judgement, Pair, Side, Translation
+    from p2ptk.datasets.sides import make_side, read_picture
     from p2ptk.errors import Unavailable, UserError
+    from p2ptk.from_python import fit
     from p2ptk.hooks import hookimpl
     from p2ptk.metrics.feature_distance import FeatureDistance
     from p2ptk.names import Choices
     from p2ptk.rebuild import weights_follow
-    from p2ptk.from_python import fit
     from p2ptk.schema import Part
     from p2ptk.specs import Spec
     from p2ptk.study.api import Study

@@ -168,6 +168,11 @@ class Dataset(Protocol):
     pair`, and `files() -> paths` of all files that its pairs are made of, in their order: decoded
     pairs are then kept between runs, until a file's path, size or time changes, or the dataset's
     parameters or version. What decodes to something else each time must not have `files`.
+
+    For sets that do not fit in memory: `names` may be any sequence, as one that looks each name up
+    when asked. `blocks() -> (lengths, window)`, or None, says that the pairs lie in blocks of so
+    many consecutive ones, each read best in one go, as the shards of an archive: training then
+    shuffles blocks, and mixes the pairs of about `window` of them, rather than all with all.
     """
 
     a: Side

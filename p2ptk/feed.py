@@ -87,7 +87,7 @@ class Feed(ABC):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.order = Order(plan.seed, len(plan.split))
+        self.order = Order.of(plan.seed, plan.split)
         self.chain = Chain(plan.augmentations, plan.seed, plan.size)
         self.waited = 0.0
 
@@ -211,7 +211,7 @@ class StreamedFeed(Feed):
             )
 
     def _from(self, step: int) -> Batches:
-        order = Order(self.plan.seed, len(self.plan.split))  # its own: a thread may ask
+        order = Order.of(self.plan.seed, self.plan.split)  # its own: a thread may ask
         while True:
             yield tuple(order(number) for number in self.plan.numbers(step))
             step += 1

@@ -120,8 +120,14 @@ def parts_after(given: Sequence[str], below: dict[str, Any]) -> list[dict[str, A
 def data_spec(text: str) -> tuple[Spec, str | None]:
     """`-d`: a path whose layout is guessed (and said), or a spec.
 
-    An existing path, or a text with a path separator or a drive letter, is a path.
+    An existing path, or a text with a path separator or a drive letter, is a path. Raises UserError
+    for a URL, which says nothing of what lies there.
     """
+    if re.match(r"[a-z][a-z0-9]+://", text):
+        raise UserError(
+            f"{text} is a URL: say what reads it, as webdataset:path={text} for tar shards or "
+            f"hf:path={text} for parquet (both of the plugin p2ptk-shards)."
+        )
     looks_like_path = is_there(text) or (
         ":" not in text.replace(":\\", "").replace(":/", "") and re.search(r"[\\/]", text)
     )
@@ -132,7 +138,7 @@ def data_spec(text: str) -> tuple[Spec, str | None]:
     return guess(Path(text).expanduser())
 
 
-def open_data(text: str, skip_bad: bool) -> Dataset:
+def open_data(text: str, skip_bad: bool = False) -> Dataset:
     """The dataset that `-d` means; says on standard error what was guessed."""
     from p2ptk.components import create
 

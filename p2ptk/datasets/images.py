@@ -19,6 +19,7 @@ from torch import Tensor
 
 from p2ptk.datasets import tiff
 from p2ptk.datasets.arrays import NotAnImage, channel_axis, plain_dtype, upright
+from p2ptk.datasets.content import Content, is_filled, opened
 from p2ptk.datasets.intact import ends_well
 from p2ptk.errors import UserError
 
@@ -40,12 +41,14 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 class UnreadableImage(UserError):
     """A file that does not give an image. `path` is the file, `why` the reason in words."""
 
-    def __init__(self, path: str | Path, why: str) -> None:
-        super().__init__(path, why)
-        self.path, self.why = Path(path), why
+    def __init__(self, path: str | Path | Content, why: str) -> None:
+        # Of bytes the name alone: an error may travel from a worker process.
+        shown = str(path) if isinstance(path, Content) else Path(path)
+        super().__init__(shown, why)
+        self.path, self.why = Path(shown), why
 
     def __str__(self) -> str:
-        return f"{self.path} can't be read: {self.why}."
+        return f"{self.args[0]} can't be read: {self.why}."
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Header:
     indexed: bool = False
 
 
-def read_image(path: str | Path, *, indices: bool = False) -> Tensor:
+def read_image(path: str | Path | Content, *, indices: bool = False) -> Tensor:
     """A file as a CPU tensor C H W: uint8, uint16, or float32 (also for other number types).
 
     Channels stay as they are: 1 for grey, 2 with alpha, 3, 4; palettes become RGB or RGBA, CMYK
@@ -75,7 +78,7 @@ def read_image(path: str | Path, *, indices: bool = False) -> Tensor:
     Raises UnreadableImage for files that are missing, damaged, truncated or too large (Pillow's
     limit against decompression bombs), and for NaN or infinity.
     """
-    path = Path(path)
+    path = path if isinstance(path, Content) else Path(path)
     try:
         image = _read(path, indices)
     except MemoryError:
@@ -125,13 +128,13 @@ def check_image(path: str | Path) -> Header:
     return header
 
 
-def _read(path: Path, indices: bool) -> Tensor:
+def _read(path: Path | Content, indices: bool) -> Tensor:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return _tensor(_hwc(_open_npy(path)))
     if suffix in TIFF_SUFFIXES and (array := tiff.read(path)) is not None:
         return torch.from_numpy(array)
-    with Image.open(path) as image:
+    with Image.open(opened(path)) as image:
         if depth := _deep_channels(image, path):
             deep = _deep_png(image, path, depth)
             return torch.from_numpy(upright(deep, _orientation(image)))
@@ -156,7 +159,7 @@ def _orientation(image: Image.Image) -> int:
     return int(exif.get(_ORIENTATION, 1))
 
 
-def _pillow_header(image: Image.Image, path: Path) -> Header:
+def _pillow_header(image: Image.Image, path: Path | Content) -> Header:
     width, height = image.size
     if _orientation(image) >= 5:
         width, height = height, width
@@ -169,7 +172,7 @@ def _pillow_header(image: Image.Image, path: Path) -> Header:
     return Header(height, width, 1, "uint16" if image.mode.startswith("I;16") else "float32")
 
 
-def _deep_channels(image: Image.Image, path: Path) -> int:
+def _deep_channels(image: Image.Image, path: Path | Content) -> int:
     """The channels of a PNG with 16 bits a channel, else 0: Pillow's mode does not tell.
 
     Bytes 24 and 25 are the depth and the colour type (https://www.w3.org/TR/png-3/#11IHDR).
@@ -181,7 +184,7 @@ def _deep_channels(image: Image.Image, path: Path) -> int:
     return {0: 1, 2: 3, 4: 2, 6: 4}.get(head[25], 0) if head[24] == 16 else 0
 
 
-def _deep_png(image: Image.Image, path: Path, channels: int) -> np.ndarray[Any, Any]:
+def _deep_png(image: Image.Image, path: Path | Content, channels: int) -> np.ndarray[Any, Any]:
     """C H W of uint16. Pillow gives colours of 16 bits as 8: as their high or their low bytes.
 
     High bytes come when its unpacker is told that the data are big-endian, as they are, low bytes
@@ -195,15 +198,16 @@ def _deep_png(image: Image.Image, path: Path, channels: int) -> np.ndarray[Any, 
     return np.moveaxis(high.astype(np.uint16) * 256 + low, -1, 0)
 
 
-def _unpacked(path: Path, layout: str) -> np.ndarray[Any, Any]:
-    with Image.open(path) as image:
+def _unpacked(path: Path | Content, layout: str) -> np.ndarray[Any, Any]:
+    with Image.open(opened(path)) as image:
         assert isinstance(image, ImageFile.ImageFile)
         image.tile = [(*tile[:3], layout) for tile in image.tile]  # type: ignore[misc]
         return np.array(image)
 
 
-def _open_npy(path: Path) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+def _open_npy(path: Path | Content) -> np.ndarray[Any, Any]:
+    mapped: Any = None if isinstance(path, Content) else "r"
+    array: np.ndarray[Any, Any] = np.load(opened(path), mmap_mode=mapped, allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise NotAnImage(f"its shape is {array.shape}, not H W, H W C or C H W")
     return array
@@ -222,21 +226,21 @@ def _tensor(array: np.ndarray[Any, Any], orientation: int = 1) -> Tensor:
     return torch.from_numpy(upright(chw, orientation))
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path | Content, error: Exception) -> str:
     """Why a file did not open, in words that need no knowledge of the decoder."""
     if isinstance(error, NotAnImage):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    if isinstance(error, UnidentifiedImageError) or not path.is_file() or not path.stat().st_size:
-        empty = path.is_file() and not path.stat().st_size
-        return "the file is empty" if empty else "it is not an image of a known kind"
+    filled = is_filled(path)
+    if isinstance(error, UnidentifiedImageError) or not filled:
+        return "the file is empty" if filled is False else "it is not an image of a known kind"
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return f"it has more than {limit:,} pixels; cut it into smaller pictures"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     text = str(error).splitlines()[0].strip().rstrip(".") if str(error) else type(error).__name__
-    if any(sign in text for sign in ("truncated", "mmap length")):
+    if any(sign in text for sign in ("truncated", "mmap length", "EOF: reading")):
         return "the file is truncated"
     return f"it is damaged ({text})"

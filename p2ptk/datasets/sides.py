@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from p2ptk.contracts import Side
+from p2ptk.datasets.content import Content
 from p2ptk.datasets.images import UnreadableImage, read_image
 from p2ptk.errors import UserError
 
@@ -45,7 +46,7 @@ def make_side(
     return Side(kind, range, colours, classes)
 
 
-def read_side(path: Path, side: Side) -> Tensor:
+def read_side(path: Path | Content, side: Side) -> Tensor:
     """A file's image C H W; for labels its classes, 1 H W, uint8 (int32 above 256 classes).
 
     Raises UnreadableImage.
@@ -55,7 +56,18 @@ def read_side(path: Path, side: Side) -> Tensor:
     return to_classes(read_image(path, indices=side.palette is None), side, path)
 
 
-def to_classes(image: Tensor, side: Side, path: Path) -> Tensor:
+def read_picture(data: bytes, side: Side, name: str) -> Tensor:
+    """A picture of any format that p2ptk reads, from its file's bytes, as its side wants it.
+
+    side: images and values come C H W, uint8, uint16 or float32, labels as class numbers 1 H W.
+    name: what messages call it. An ending `.npy`, `.tif` or `.tiff` chooses that reader; all other
+        formats are told by their bytes.
+    Raises UserError that names it.
+    """
+    return read_side(Content(name, data), side)
+
+
+def to_classes(image: Tensor, side: Side, path: Path | Content) -> Tensor:
     """Class numbers 1 H W of a label image: its one channel, or each colour's nearest in `palette`.
 
     Nearest, so that label maps that went through JPEG still read. Raises UnreadableImage for

@@ -11,6 +11,7 @@ import tifffile
 from tifffile import PHOTOMETRIC
 
 from p2ptk.datasets.arrays import NotAnImage, channel_axis, plain_dtype, upright
+from p2ptk.datasets.content import Content, opened
 
 # What it finds wrong with a damaged file is said in one sentence, by who asked for the image.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -21,14 +22,14 @@ _ORIENTATION = 274  # a tag with EXIF's meaning; 5 to 8 swap height and width
 _COLOUR_SPACES = (PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB)
 
 
-def read(path: Path) -> np.ndarray[Any, Any] | None:
+def read(path: Path | Content) -> np.ndarray[Any, Any] | None:
     """A TIFF as a C H W array of uint8, uint16 or float32, upright; None where Pillow must read it.
 
     Raises NotAnImage for layouts that are no image, and whatever tifffile raises.
     """
-    with tifffile.TiffFile(path) as file:
+    with tifffile.TiffFile(opened(path)) as file:
         page = file.pages.first
-        source = _source(file)
+        source = _source(file, path)
         if _for_pillow(page):
             return None
         if source.nbytes > SWELL * file.filehandle.size:
@@ -57,7 +58,7 @@ def shape_of(path: Path) -> tuple[int, int, int, str] | None:
         page = file.pages.first
         if _for_pillow(page):
             return None
-        source = _source(file)
+        source = _source(file, path)
         axis = _channels_at(source.shape, source.axes)
         channels = 1 if axis is None else source.shape[axis]
         height, width = (
@@ -76,14 +77,14 @@ def is_whole(path: Path, size: int) -> bool:
         return max(ends, default=0) <= size
 
 
-def _source(file: tifffile.TiffFile) -> Any:
+def _source(file: tifffile.TiffFile, path: Path | Content) -> Any:
     """The first series, or its first page where pages are coloured: they are pictures then."""
-    _need_last_page(Path(file.filehandle.path))
+    _need_last_page(path)
     series, page = file.series[0], file.pages.first
     return page if page.samplesperpixel > 1 and len(series.pages) > 1 else series
 
 
-def _need_last_page(path: Path) -> None:
+def _need_last_page(path: Path | Content) -> None:
     """Raise NotAnImage where each page leads to another in a circle: tifffile would go on for ever.
 
     A page is a count of tags, the tags, and the next page's place, 0 after the last (TIFF 6.0, 2).

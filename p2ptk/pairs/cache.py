@@ -35,6 +35,7 @@ from p2ptk.pairs.kept import (
     size_limit,
     write_index,
 )
+from p2ptk.pairs.order import blocks_of
 from p2ptk.pairs.packed import Files, Packed, pack
 
 WORTH = 1.0  # seconds of decoding below which a set is not kept
@@ -89,9 +90,11 @@ class Cache:
             return None
 
     def key(self, split: Split) -> str | None:
-        """A sum over all that decides the decoded pairs; None where the split tells no files."""
+        """A sum over all that decides the decoded pairs; None where the split tells no files, and
+        where it comes in blocks: such a set is not to be decoded as a whole.
+        """
         files = getattr(split, "files", None)
-        if files is None or not len(split):
+        if files is None or not len(split) or blocks_of(split) is not None:
             return None
         import PIL
         import tifffile
