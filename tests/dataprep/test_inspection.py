@@ -51,7 +51,7 @@ def test_the_embedded_set_raises_no_alarm() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["facades", "maps", "maps_full"])
+@pytest.mark.parametrize("name", ["facades", "maps_full"])
 def test_real_sets_raise_no_alarm(shared: Path, name: str) -> None:
     found = look(shared / "data" / name)
     assert kinds(found) == []

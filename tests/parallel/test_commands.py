@@ -55,41 +55,26 @@ def steps(folder: Path) -> list[int]:
     return [json.loads(line)["step"] for line in lines]
 
 
-def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
-    begun = command(
-        *P2PTK, *RUN, "--steps", "6", "--gpus", "2", "--stop-at", "2", "-o", "run", within=tmp_path
-    )
-    assert begun.returncode == 3, begun.stderr
-    assert "2 processes, each cpu" in begun.stderr
-    assert begun.stderr.count("stopped at step 2 (--stop-at 2)") == 1
-    gone_on = command(
-        *[*TORCHRUN, "--nproc-per-node", "4", "-m", "p2ptk"],
-        *("resume", "run", "--stop-at", "4"),
-        within=tmp_path,
-    )
-    assert gone_on.returncode == 0, gone_on.stderr
+def test_a_killed_process_ends_the_run_which_any_number_goes_on_with(tmp_path: Path) -> None:
+    run = [*RUN, *DYING, "--steps", "6", "--checkpoint-every", "2"]
+    killed = command(*P2PTK, *run, "--gpus", "2", "-o", "run", within=tmp_path)
+    assert killed.returncode == 1, killed.stderr
+    assert "2 processes, each cpu" in killed.stderr
+    assert "process 1 of 2 was killed (SIGKILL)" in killed.stderr
+    assert "p2ptk resume run" in killed.stderr
+    assert "Traceback" not in killed.stderr
+
+    resume = [*P2PTK, "resume", "run", *DYING[:2], "--gpus", "4", "--stop-at", "4"]
+    gone_on = command(*resume, within=tmp_path)
+    assert gone_on.returncode == 3, gone_on.stderr
     assert "resumed at step 2 of 6" in gone_on.stderr
-    assert alone("resume", str(tmp_path / "run")) == 0
-    assert alone(*RUN, "--steps", "6", "-o", str(tmp_path / "one")) == 0
+    assert gone_on.stderr.count("stopped at step 4 (--stop-at 4)") == 1
+    assert alone("resume", str(tmp_path / "run"), *DYING[:2]) == 0
+    assert alone(*run, "-o", str(tmp_path / "one")) == 0
 
     assert steps(tmp_path / "run") == steps(tmp_path / "one") == [1, 2, 3, 4, 5, 6]
     mine, theirs = (load_file(tmp_path / f / "generator.safetensors") for f in ("one", "run"))
     assert max(float((mine[k] - theirs[k]).abs().max()) for k in mine) < 1e-5
-
-
-def test_a_killed_process_ends_the_run_which_goes_on_when_asked(tmp_path: Path) -> None:
-    killed = command(
-        *P2PTK,
-        *(*RUN, *DYING, "--steps", "5", "--checkpoint-every", "2", "--gpus", "2", "-o", "run"),
-        within=tmp_path,
-    )
-    assert killed.returncode == 1, killed.stderr
-    assert "process 1 of 2 was killed (SIGKILL)" in killed.stderr
-    assert "p2ptk resume run" in killed.stderr
-    assert "Traceback" not in killed.stderr
-    dying = str(Path(__file__).with_name("dying.py"))
-    assert alone("resume", str(tmp_path / "run"), "--plugin", dying) == 0
-    assert steps(tmp_path / "run") == [1, 2, 3, 4, 5]
 
 
 def test_torchrun_restarts_a_run(tmp_path: Path) -> None:

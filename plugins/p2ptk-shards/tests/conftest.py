@@ -14,8 +14,23 @@ import pytest
 import webdataset
 from PIL import Image
 
+from p2ptk import list_components, register
+from p2ptk_shards import plugin
+
 COUNT = {"train": 24, "val": 5}
 SIZES = {"train": 6, "val": 5}  # pairs of a shard
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _registered() -> None:
+    """So that the tests run whether the plugin is installed and switched on, or not."""
+    for kind, components in (
+        ("dataset", plugin.p2ptk_datasets()),
+        ("command", plugin.p2ptk_commands()),
+    ):
+        for component in components:
+            if not list_components(kind, component.name):
+                register(kind, component.name, component.target)
 
 
 @pytest.fixture(autouse=True)
