@@ -58,7 +58,7 @@ part 120 bench.txt "$python" -m p2ptk bench --quick --batch-size 1,16,32 \
     --precision fp32 --precision bf16 --profile "$out/trace.json"
 part 40 ddp.txt "$python" benchmarks/ddp.py --batch-size 1,16 --precision bf16 --steps 20
 # the whole of a paper's training: decoding, samples and checkpoints count
-part 240 facades.txt "$python" -m p2ptk run "${data[@]}" --precision bf16 --set train.graph=true \
-    --max-time 220s -o "$out/run"
+part 220 facades.txt "$python" -m p2ptk run "${data[@]}" --precision bf16 --set train.graph=true \
+    --max-time 200s -o "$out/run"
 tail -n 3 "$out/run/metrics.jsonl" 2>/dev/null
 rm -rf "$out/cache" "$out/run/checkpoints" # large, and of no use elsewhere

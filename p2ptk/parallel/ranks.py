@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 # The others wait while the first writes a checkpoint or scores a thousand pictures.
 PATIENCE = timedelta(days=2)
+# Seconds before groups are destroyed: in torch 2.6 that stands still for ever where a thread of
+# gloo has yet to let go of the last message.
+PAUSE = 0.2
 
 
 class Ranks:
@@ -105,6 +109,12 @@ class Ranks:
         self._cast = work, ballot
         return bool(found[0]), bool(found[1])
 
+    def part(self) -> None:
+        """The last vote, which nobody has read, is through as well."""
+        if self._cast is not None:
+            self._cast[0].wait()
+            self._cast = None
+
     @contextmanager
     def agreeing(self) -> Iterator[None]:
         """Where one process fails in the block, all do: one of them says why, nobody waits for it.
@@ -168,7 +178,9 @@ def joined(device: str) -> Iterator[Ranks]:
             _meet("nccl" if on_cuda else "gloo")
         control = dist.new_group(backend="gloo", timeout=PATIENCE)
         here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        yield Ranks(dist.get_rank(), world, here, control)
+        ranks = Ranks(dist.get_rank(), world, here, control)
+        yield ranks
+        ranks.part()
     except RuntimeError as error:
         if not lost(error):
             raise
@@ -176,8 +188,10 @@ def joined(device: str) -> Iterator[Ranks]:
             f"process {os.environ['RANK']} of {world} has lost another one, which ended or can't "
             "be reached: look above for what it said."
         ) from error
-    # Not after an error: NCCL would wait here for processes that may be gone.
-    if ours:
+    # Not after an error: NCCL would wait here for processes that may be gone. Gloo needs no such
+    # end, and its groups serve the next run of this process.
+    if ours and on_cuda:
+        time.sleep(PAUSE)
         dist.destroy_process_group()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,4 +13,5 @@ import torch.distributed as dist
 def group() -> Iterator[None]:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
+    time.sleep(0.05)  # see PAUSE of p2ptk.parallel.ranks
     dist.destroy_process_group()
