@@ -13,5 +13,5 @@ import torch.distributed as dist
 def group() -> Iterator[None]:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
-    time.sleep(0.05)  # see PAUSE of p2ptk.parallel.ranks
+    time.sleep(0.1)  # see PAUSE of p2ptk.parallel.ranks
     dist.destroy_process_group()
