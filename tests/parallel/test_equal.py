@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from tests.parallel.cases import CASES, STEPS, run_all
 
+SCRIPT = Path(__file__).with_name("cases.py")
+_told = runpy.run_path(str(SCRIPT))
+CASES, STEPS, run_all = _told["CASES"], _told["STEPS"], _told["run_all"]
 TOLERANCE = 1e-5  # of losses above 1 relative, else and of weights absolute; all in float32
 
 
@@ -26,10 +29,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_several_processes_train_as_one(alone: Path, tmp_path: Path, processes: int) -> None:
-    script = Path(__file__).with_name("cases.py")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     subprocess.run(
-        [*torchrun, "--nproc-per-node", str(processes), str(script), str(tmp_path)],
+        [*torchrun, "--nproc-per-node", str(processes), str(SCRIPT), str(tmp_path)],
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=240,

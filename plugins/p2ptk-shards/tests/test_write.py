@@ -31,7 +31,7 @@ def written(*arguments: object) -> tuple[str, Any]:
 
 def test_files_go_in_byte_by_byte(folder: Path, tmp_path: Path) -> None:
     said, made = written(folder, tmp_path / "out", "--pairs-per-shard", 10)
-    assert said.startswith(f"29 pairs in {tmp_path / 'out'}")
+    assert f"29 pairs in {tmp_path / 'out'}" in said
     names = sorted(path.name for path in (tmp_path / "out").glob("*.tar"))
     assert names == ["train-000000.tar", "train-000001.tar", "train-000002.tar", "val-000000.tar"]
     assert made.split("train").names[:] == [f"{i:04d}" for i in range(24)]
