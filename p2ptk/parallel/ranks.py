@@ -172,7 +172,7 @@ def joined(device: str) -> Iterator[Ranks]:
         yield Ranks()
         return
     on_cuda = _own_device(device).type == "cuda"
-    ours = not dist.is_initialized()
+    ours, ended = not dist.is_initialized(), False
     try:
         if ours:
             _meet("nccl" if on_cuda else "gloo")
@@ -181,6 +181,7 @@ def joined(device: str) -> Iterator[Ranks]:
         ranks = Ranks(dist.get_rank(), world, here, control)
         yield ranks
         ranks.part()
+        ended = True
     except RuntimeError as error:
         if not lost(error):
             raise
@@ -188,11 +189,11 @@ def joined(device: str) -> Iterator[Ranks]:
             f"process {os.environ['RANK']} of {world} has lost another one, which ended or can't "
             "be reached: look above for what it said."
         ) from error
-    # Not after an error: NCCL would wait here for processes that may be gone. Gloo needs no such
-    # end, and its groups serve the next run of this process.
-    if ours and on_cuda:
-        time.sleep(PAUSE)
-        dist.destroy_process_group()
+    finally:
+        # After an error NCCL would wait here for processes that may be gone.
+        if ours and dist.is_initialized() and (ended or not on_cuda):
+            time.sleep(PAUSE)
+            dist.destroy_process_group()
 
 
 def _meet(backend: str) -> None:

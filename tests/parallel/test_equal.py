@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-
 SCRIPT = Path(__file__).with_name("cases.py")
 _told = runpy.run_path(str(SCRIPT))
 CASES, STEPS, run_all = _told["CASES"], _told["STEPS"], _told["run_all"]
