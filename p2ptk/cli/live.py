@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,14 @@ from rich.progress import (
 from p2ptk.config import RunConfig
 from p2ptk.interrupts import clock
 from p2ptk.observe import Lines, Observer
-from p2ptk.parallel.launch import STOPPED, check_processes, exit_code, in_process, launch
+from p2ptk.parallel.launch import (
+    STOPPED,
+    check_processes,
+    exit_code,
+    in_process,
+    launch,
+    leads,
+)
 from p2ptk.train import Outcome
 
 
@@ -93,10 +99,10 @@ def observer_for(as_json: bool) -> Observer:
 
 
 def tell(outcome: Outcome, as_json: bool) -> int:
-    """Say how a run ended and what to do next; gives the exit code."""
-    folder = outcome.folder
-    if os.environ.get("RANK", "0") != "0":
+    """Say how a run ended and what to do next, where this process leads; gives the exit code."""
+    if not leads():
         return 0
+    folder = outcome.folder
     if as_json:
         click.echo(
             json.dumps(

@@ -42,6 +42,11 @@ def in_process() -> bool:
     return "RANK" in os.environ
 
 
+def leads() -> bool:
+    """Whether this process speaks for its run: it is the first one, or alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def launch(arguments: Sequence[str], processes: int, folder: Path) -> int:
     """Run `p2ptk ARGUMENTS` in several processes and give the exit code that one would have.
 
@@ -86,10 +91,10 @@ def launch(arguments: Sequence[str], processes: int, folder: Path) -> int:
 
 
 def exit_code(code: int) -> int:
-    """What a process ends with: to torchrun, a run that was told to stop has not failed."""
+    """What the leader ends with: to torchrun, a run that was told to stop has not failed."""
     if not in_process():
         return code
-    if os.environ["RANK"] == "0" and _ANSWER in os.environ:
+    if _ANSWER in os.environ:
         Path(os.environ[_ANSWER]).write_text(str(code))
     return 0 if code == STOPPED else code
 
